@@ -1,0 +1,1 @@
+"""HTTP: handlers parse, ask and answer; they decide nothing."""

@@ -1,0 +1,220 @@
+"""The calls about one kernel: its status, a wait for a state, its history, restart, interrupt."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import math
+from http import HTTPStatus
+from typing import Any
+
+from jupyter_core.utils import ensure_async
+from jupyter_server.auth.decorator import authorized
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+from tornado.log import access_log
+
+from .. import views
+from ..core.errors import (
+    KernelLaunchError,
+    KernelStateTimeout,
+    KernelStateUnreachable,
+    RevisionUnknown,
+)
+from ..core.model import Kernel
+from ..core.requests import Action, refusal
+from ..core.targets import Target, read_target
+from ..tracking.tracker import Tracker
+
+RESOURCE = "kernels"
+"""What every call is authorized on; given with each, for ``authorized`` freezes its first guess."""
+
+
+class KernelHandler(APIHandler):
+    """What the calls about one kernel share."""
+
+    auth_resource = RESOURCE
+
+    @property
+    def tracker(self) -> Tracker:
+        """Who knows."""
+        tracker: Tracker = self.settings["kernel_status"]
+        return tracker
+
+    def known(self, kernel_id: str) -> Kernel:
+        """Return a kernel, or answer 404."""
+        kernel = self.tracker.get(kernel_id)
+        if kernel is None:
+            message = f"Kernel {kernel_id} does not exist: see GET /api/kernels for those that do."
+            self.refuse(HTTPStatus.NOT_FOUND, message, "kernel not found")
+        return kernel
+
+    def refuse(
+        self, code: HTTPStatus, message: str, reason: str, kernel: Kernel | None = None
+    ) -> Any:
+        """Answer with an error in Jupyter's shape and end the request."""
+        self.set_status(code)
+        self.finish(json.dumps(views.error(message, reason, kernel)))
+        raise web.Finish
+
+    def _log(self) -> None:
+        # tornado 6.6, RequestHandler._log: a wait that times out is an answer, not a server error.
+        if self.get_status() == HTTPStatus.GATEWAY_TIMEOUT:
+            access_log.info("%d %s", self.get_status(), self._request_summary())
+        else:
+            super()._log()
+
+
+class WatchingHandler(KernelHandler):
+    """Looking at kernels does not keep a server alive."""
+
+    _track_activity = False
+
+
+class StatusHandler(WatchingHandler):
+    """``GET /api/kernels/ID/status``."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, kernel_id: str) -> None:
+        """Answer with all that is known of a kernel's present."""
+        self.finish(json.dumps(views.status(self.known(kernel_id))))
+
+
+class HistoryHandler(WatchingHandler):
+    """``GET /api/kernels/ID/history``."""
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, kernel_id: str) -> None:
+        """Answer with the kernel's story, oldest first."""
+        self.known(kernel_id)
+        self.finish(json.dumps(views.history(*self.tracker.story(kernel_id))))
+
+
+class WaitHandler(WatchingHandler):
+    """``GET /api/kernels/ID/wait``."""
+
+    waiting: asyncio.Task[Kernel] | None = None
+
+    def initialize(self, max_wait: float) -> None:
+        """Take the longest time that anybody may wait, in seconds."""
+        self.max_wait = max_wait
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, kernel_id: str) -> None:
+        """Answer when the kernel is in the wanted state, or why it is not."""
+        self.known(kernel_id)
+        since = self._number("since", None, whole=True)
+        timeout = self._number("timeout", 30.0)
+        target = self._target(change=since is not None)
+        limit = min(timeout if timeout is not None else 0.0, self.max_wait)
+        wait = self.tracker.wait(kernel_id, target, limit, None if since is None else int(since))
+        self.waiting = asyncio.ensure_future(wait)
+        try:
+            kernel = await self.waiting
+        except KernelStateTimeout as error:
+            self.refuse(HTTPStatus.GATEWAY_TIMEOUT, str(error), "timeout", error.kernel)
+        except KernelStateUnreachable as error:
+            self.refuse(HTTPStatus.CONFLICT, str(error), error.reason, error.kernel)
+        except RevisionUnknown as error:
+            self.refuse(HTTPStatus.GONE, str(error), "revision unknown", error.kernel)
+        except asyncio.CancelledError:
+            # The client went away: nobody is there to be answered.
+            raise web.Finish from None
+        self.finish(json.dumps(views.status(kernel)))
+
+    def on_connection_close(self) -> None:
+        """Stop waiting for somebody who hung up."""
+        if self.waiting is not None:
+            self.waiting.cancel()
+
+    def _target(self, *, change: bool) -> Target:
+        wishes = {
+            name: ",".join(self.get_query_arguments(name)) if self._has(name) else None
+            for name in ("status", "execution_state", "state")
+        }
+        try:
+            return read_target(change=change, **wishes)
+        except ValueError as error:
+            return self.refuse(HTTPStatus.BAD_REQUEST, str(error), "bad request")
+
+    def _has(self, name: str) -> bool:
+        return bool(self.get_query_arguments(name))
+
+    def _number(self, name: str, default: float | None, *, whole: bool = False) -> float | None:
+        text = self.get_query_argument(name, None)
+        if text is None:
+            return default
+        try:
+            number = int(text) if whole else float(text)
+        except ValueError:
+            number = math.nan
+        if not math.isfinite(number) or number < 0:
+            kind = "a whole number" if whole else "a finite number of seconds"
+            message = f"{name} is {text!r}; allowed is {kind}, 0 or more."
+            self.refuse(HTTPStatus.BAD_REQUEST, message, "bad request")
+        return number
+
+
+class ActionHandler(KernelHandler):
+    """``POST /api/kernels/ID/restart`` and ``.../interrupt``: the two core routes replaced.
+
+    jupyter_server 2.21, KernelActionHandler turns every exception into a 500.
+    """
+
+    @web.authenticated
+    @authorized(action="write", resource=RESOURCE)
+    async def post(self, kernel_id: str, action: str) -> None:
+        """Restart or interrupt, or say why not."""
+        manager = self.kernel_manager
+        if kernel_id not in manager:
+            message = f"Kernel {kernel_id} does not exist: see GET /api/kernels for those that do."
+            self.refuse(HTTPStatus.NOT_FOUND, message, "kernel not found")
+        kernel = self.tracker.get(kernel_id)
+        refused = kernel and refusal(kernel, Action(action))
+        if refused:
+            self.refuse(HTTPStatus.CONFLICT, refused, f"kernel is {kernel.status}", kernel)
+        await getattr(self, action)(kernel_id)
+
+    async def interrupt(self, kernel_id: str) -> None:
+        """Interrupt."""
+        try:
+            await ensure_async(self.kernel_manager.interrupt_kernel(kernel_id))
+        except RuntimeError as error:
+            # jupyter_client 8.10 for a kernel that ended or is being restarted at this moment.
+            kernel = self.known(kernel_id)
+            self.refuse(HTTPStatus.CONFLICT, str(error), f"kernel is {kernel.status}", kernel)
+        self.set_status(HTTPStatus.NO_CONTENT)
+        self.finish()
+
+    async def restart(self, kernel_id: str) -> None:
+        """Restart, and answer with the model; a launch that fails leaves a dead one."""
+        manager = self.kernel_manager
+        try:
+            await ensure_async(manager.restart_kernel(kernel_id))
+        except KernelLaunchError as error:
+            self.log.warning("Kernel %s could not be restarted: %s", kernel_id, error)
+        model = await ensure_async(manager.kernel_model(kernel_id))
+        self.finish(json.dumps(model))
+
+
+ID = r"(?P<kernel_id>[^/]+)"
+
+
+def routes(max_wait: float) -> list[tuple[Any, ...]]:
+    """List the calls of this module.
+
+    Args:
+        max_wait: The longest time that anybody may wait, in seconds.
+
+    Returns:
+        Routes below the server's base_url.
+    """
+    return [
+        (rf"/api/kernels/{ID}/status", StatusHandler),
+        (rf"/api/kernels/{ID}/history", HistoryHandler),
+        (rf"/api/kernels/{ID}/wait", WaitHandler, {"max_wait": max_wait}),
+        (rf"/api/kernels/{ID}/(?P<action>restart|interrupt)", ActionHandler),
+    ]

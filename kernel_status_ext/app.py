@@ -1,0 +1,76 @@
+"""The extension: configuration and wiring, nothing else."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_server.extension.application import ExtensionApp
+from traitlets import Bool, Float, Integer
+
+from .api import kernels
+from .jupyter.plug import plug_in, plug_in_late
+from .jupyter.supervisor import Settings, Supervisor
+
+
+class KernelStatusApp(ExtensionApp):
+    """What every kernel of this server does, and why it died."""
+
+    name = "kernel_status_ext"
+
+    start_timeout = Float(
+        60.0, min=0, help="Seconds after which a kernel that does not answer has a reason."
+    ).tag(config=True)
+
+    start_retries = Integer(
+        0, min=0, help="Automatic restarts of a kernel that died before it ever answered."
+    ).tag(config=True)
+
+    fast_restart = Bool(
+        True, help="Restart a kernel that died at once, not at the restarter's next look (3 s)."
+    ).tag(config=True)
+
+    dead_kernel_retention = Float(
+        86400.0, min=0, help="Seconds for which a dead kernel stays listed; 0: until deleted."
+    ).tag(config=True)
+
+    max_dead_kernels = Integer(
+        100, min=0, help="Dead kernels that stay listed; the oldest go first."
+    ).tag(config=True)
+
+    max_wait = Float(
+        300.0, min=0, help="Seconds for which one call to wait may take at most."
+    ).tag(config=True)
+
+    supervisor: Supervisor | None = None
+
+    def _link_jupyter_server_extension(self, serverapp: Any) -> None:
+        # jupyter_server 2.21, ExtensionApp: the last moment before the managers are made.
+        super()._link_jupyter_server_extension(serverapp)
+        plug_in(serverapp, self._supervise())
+
+    def _supervise(self) -> Supervisor:
+        if self.supervisor is None:
+            settings = Settings(
+                start_timeout=self.start_timeout,
+                start_retries=self.start_retries,
+                fast_restart=self.fast_restart,
+                dead_kernel_retention=self.dead_kernel_retention,
+                max_dead_kernels=self.max_dead_kernels,
+            )
+            self.supervisor = Supervisor(settings, self.log)
+        return self.supervisor
+
+    def initialize_settings(self) -> None:
+        """Give the tracker to handlers and other extensions."""
+        supervisor = self._supervise()
+        plug_in_late(self.serverapp, supervisor)
+        self.settings["kernel_status"] = supervisor.tracker
+
+    def initialize_handlers(self) -> None:
+        """Add the routes."""
+        self.handlers.extend(kernels.routes(self.max_wait))
+
+    async def stop_extension(self) -> None:
+        """Know that it is the server's end that ends kernels from now on."""
+        if self.supervisor is not None:
+            self.supervisor.stopping()

@@ -1,0 +1,399 @@
+"""What becomes of a kernel: one table of status and event, and the step that applies it.
+
+Theory of operation
+-------------------
+
+A kernel is a value (``model.Kernel``), an event is a fact about one of its processes. ``step``
+finds the answer in ``TABLE[type(event)][kernel.status]`` and returns the kernel as it is then,
+with the notices that follow. Three rules hold before any row is looked at:
+
+* News of an older generation changes nothing: that process is history.
+* News of a process that is not there (its end was told already) changes nothing.
+* What no row foresees is a ``Surprise``: it changes nothing and is never an exception,
+  because we observe kernels and do not command them.
+
+The same table, written by hand for readers, stands in docs/reference/lifecycle.md; the tests
+hold the two together cell by cell.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+
+from . import causes
+from .model import (
+    Answered,
+    AutorestartBegan,
+    Event,
+    Exit,
+    HeartbeatLost,
+    HeartbeatReturned,
+    Kernel,
+    LaunchFailed,
+    ShellAnswered,
+    Process,
+    ProcessExited,
+    ProcessStarted,
+    Reported,
+    Request,
+    RequestBegan,
+    RequestEnded,
+    RestarterGaveUp,
+    RestartRequested,
+    ShutdownCompleted,
+    ShutdownRequested,
+    StartOverdue,
+    Step,
+    Surprise,
+    Terminated,
+    Termination,
+)
+from .words import Cause, ExecutionState, RequestedBy, Status
+
+Row = Callable[[Kernel, Any], Step]
+
+MAX_SUBSHELLS = 64
+"""Subshells remembered per process; older idle ones are forgotten first."""
+
+
+def step(kernel: Kernel, event: Event) -> Step:
+    """Apply one event to a kernel.
+
+    Args:
+        kernel: The kernel as it is.
+        event: What happened.
+
+    Returns:
+        The kernel as it is now and the notices that follow; the same object if nothing changed.
+    """
+    kind = type(event)
+    if event.generation < kernel.generation:
+        return Step(kernel)
+    if event.generation != _expected_generation(kernel, kind):
+        return surprise(kernel, event)
+    if kind in OF_A_PROCESS and kernel.process is None:
+        return Step(kernel)
+    return TABLE[kind][kernel.status](kernel, event)
+
+
+def _expected_generation(kernel: Kernel, kind: type[Event]) -> int:
+    return kernel.next_generation if kind in OF_THE_NEXT else kernel.generation
+
+
+OF_THE_NEXT: frozenset[type[Event]] = frozenset({ProcessStarted, LaunchFailed})
+"""Events that speak of the process after the present one."""
+
+OF_A_PROCESS: frozenset[type[Event]] = frozenset(
+    {
+        Answered,
+        StartOverdue,
+        RequestBegan,
+        RequestEnded,
+        ShellAnswered,
+        HeartbeatLost,
+        HeartbeatReturned,
+        ProcessExited,
+    }
+)
+"""Events that speak of a process that exists."""
+
+
+# -- answers ---------------------------------------------------------------------------------
+
+
+def stay(kernel: Kernel, _event: Event) -> Step:
+    """Change nothing: this was expected here."""
+    return Step(kernel)
+
+
+def surprise(kernel: Kernel, event: Event) -> Step:
+    """Change nothing and say that this was not expected here."""
+    return Step(kernel, (Surprise(event, kernel.status),))
+
+
+def _started(status: Status) -> Row:
+    def row(kernel: Kernel, event: ProcessStarted) -> Step:
+        automatic = status is Status.AUTORESTARTING
+        stopping = status is Status.TERMINATING
+        keep_reason = automatic or stopping
+        return Step(
+            replace(
+                kernel,
+                status=status,
+                reason=kernel.reason if keep_reason else "",
+                cause=kernel.cause if keep_reason else None,
+                generation=event.generation,
+                process=Process(event.at, event.pid),
+                requests=(),
+                subshells=(),
+                restart_count=kernel.restart_count + automatic,
+                requested_by=kernel.requested_by if stopping else None,
+            )
+        )
+
+    return row
+
+
+def launch_failed(kernel: Kernel, event: LaunchFailed) -> Step:
+    """No process came, so none is there."""
+    return _dead(kernel, event.cause, event.reason)
+
+
+def connected(kernel: Kernel, event: Answered) -> Step:
+    """The process can be worked with, unless its end was asked for meanwhile."""
+    if kernel.requested_by is not None or kernel.process is None:
+        return Step(kernel)
+    process = replace(kernel.process, connected_at=event.at)
+    return Step(
+        replace(
+            kernel,
+            status=Status.CONNECTED,
+            reason="",
+            cause=None,
+            process=process,
+            proven=True,
+        )
+    )
+
+
+def overdue(kernel: Kernel, event: StartOverdue) -> Step:
+    """Say why nothing happens, and go on waiting."""
+    if kernel.requested_by is not None:
+        return Step(kernel)
+    return Step(replace(kernel, reason=causes.overdue(event.waited), cause=Cause.START_TIMEOUT))
+
+
+def began(kernel: Kernel, event: RequestBegan) -> Step:
+    """One more request runs."""
+    if event.request in kernel.requests:
+        return Step(kernel)
+    subshells = kernel.subshells
+    if event.request.subshell and event.request.subshell not in subshells:
+        subshells = (*subshells, event.request.subshell)[-MAX_SUBSHELLS:]
+    requests = (*kernel.requests, event.request)
+    return Step(replace(kernel, requests=requests, subshells=subshells))
+
+
+def ended(kernel: Kernel, event: RequestEnded) -> Step:
+    """One request less runs."""
+    return _without(kernel, lambda each: _ends(event.request, each))
+
+
+def _ends(ended: Request, running: Request) -> bool:
+    if ended.msg_id:
+        return ended.msg_id == running.msg_id
+    return ended.subshell == running.subshell
+
+
+def answered_later(kernel: Kernel, event: ShellAnswered) -> Step:
+    """A shell works in order: what our request waited behind has ended."""
+    return _without(kernel, lambda each: each in event.asked)
+
+
+def _without(kernel: Kernel, gone: Callable[[Request], bool]) -> Step:
+    requests = tuple(each for each in kernel.requests if not gone(each))
+    if len(requests) == len(kernel.requests):
+        return Step(kernel)
+    return Step(replace(kernel, requests=requests))
+
+
+def unresponsive(kernel: Kernel, event: HeartbeatLost) -> Step:
+    """The process exists and is silent."""
+    reason = causes.silent(event.silence)
+    return Step(
+        replace(kernel, status=Status.UNRESPONSIVE, reason=reason, cause=Cause.LOST),
+    )
+
+
+def responsive(kernel: Kernel, _event: HeartbeatReturned) -> Step:
+    """The process is heard again."""
+    return Step(replace(kernel, status=Status.CONNECTED, reason="", cause=None))
+
+
+def restarting(kernel: Kernel, _event: RestartRequested) -> Step:
+    """The present process, if any, is to end; another is to come."""
+    return Step(
+        replace(
+            kernel,
+            status=Status.RESTARTING,
+            reason="",
+            cause=None,
+            requested_by=RequestedBy.RESTART if kernel.process else None,
+        )
+    )
+
+
+def terminating(kernel: Kernel, event: ShutdownRequested) -> Step:
+    """The present process, if any, is to end."""
+    return Step(
+        replace(kernel, status=Status.TERMINATING, reason="", cause=None, requested_by=event.by)
+    )
+
+
+def autorestarting(kernel: Kernel, event: AutorestartBegan) -> Step:
+    """The restarter saw an end that we did not see."""
+    if kernel.process is None:
+        return Step(replace(kernel, status=Status.AUTORESTARTING))
+    return exited(kernel, ProcessExited(event.generation, event.at, Exit(), restarter=True))
+
+
+def gave_up(kernel: Kernel, event: RestarterGaveUp) -> Step:
+    """No process is coming any more."""
+    last = kernel.last_termination
+    if last is None or not kernel.proven:
+        reason = last.reason if last else causes.sentence("The kernel's process is gone")
+        return _dead(kernel, last.cause if last else Cause.LOST, reason)
+    told = last.reason.split(";", 1)[0].removesuffix(".")
+    return _dead(kernel, Cause.CRASH_LOOP, causes.crash_loop(event.deaths, told))
+
+
+def exited(kernel: Kernel, event: ProcessExited) -> Step:
+    """The process ended, on request or by itself."""
+    if kernel.requested_by is not None:
+        return _ended_on_request(kernel, event, kernel.requested_by)
+    process = kernel.process
+    lived = (event.at - process.started_at).total_seconds() if process else None
+    account = causes.explain_end(event.exit, lived, answered=kernel.answered)
+    told = causes.sentence(account.happened, account.hint)
+    termination = _termination(kernel, event, account.cause, told, account.hint)
+    if event.restarter:
+        reason = causes.sentence(account.happened, causes.RESTARTING)
+        after = _gone(kernel, termination, Status.AUTORESTARTING, account.cause, reason)
+    else:
+        steps = (account.hint, causes.RESTART_IT if kernel.answered else "")
+        reason = causes.sentence(account.happened, *steps)
+        after = _gone(kernel, termination, Status.DEAD, account.cause, reason)
+    return Step(after, (Terminated(termination),))
+
+
+def _ended_on_request(kernel: Kernel, event: ProcessExited, by: RequestedBy) -> Step:
+    cause, happened = causes.REQUESTED[by]
+    reason = causes.sentence(happened)
+    termination = _termination(kernel, event, cause, reason, "")
+    if by is RequestedBy.RESTART:
+        after = _gone(kernel, termination, Status.RESTARTING, None, "")
+    else:
+        after = _gone(kernel, termination, Status.DEAD, cause, reason)
+    return Step(after, (Terminated(termination),))
+
+
+def _termination(
+    kernel: Kernel, event: ProcessExited, cause: Cause, reason: str, hint: str
+) -> Termination:
+    return Termination(
+        generation=kernel.generation,
+        pid=kernel.process.pid if kernel.process else None,
+        cause=cause,
+        reason=reason,
+        hint=hint,
+        exit=event.exit,
+        expected=kernel.requested_by is not None,
+        requested_by=kernel.requested_by,
+        started_at=kernel.process.started_at if kernel.process else None,
+        finished_at=event.at,
+    )
+
+
+def _gone(
+    kernel: Kernel, termination: Termination, status: Status, cause: Cause | None, reason: str
+) -> Kernel:
+    after = replace(kernel, last_termination=termination)
+    return _without_process(after, status, cause, reason)
+
+
+def _dead(kernel: Kernel, cause: Cause, reason: str) -> Step:
+    return Step(_without_process(kernel, Status.DEAD, cause, reason))
+
+
+def _without_process(
+    kernel: Kernel, status: Status, cause: Cause | None, reason: str
+) -> Kernel:
+    return replace(
+        kernel,
+        status=status,
+        cause=cause,
+        reason=reason,
+        process=None,
+        requested_by=None,
+        requests=(),
+        subshells=(),
+        reported=None,
+    )
+
+
+def stopped(kernel: Kernel, _event: ShutdownCompleted | LaunchFailed) -> Step:
+    """Jupyter is done with it, whether we saw the process end or there was none."""
+    cause, happened = causes.REQUESTED[kernel.requested_by or RequestedBy.SHUTDOWN]
+    return _dead(kernel, cause, causes.sentence(happened))
+
+
+def reported(kernel: Kernel, event: Reported) -> Step:
+    """Believe the manager of a kernel whose process we do not see; ours we see ourselves."""
+    if kernel.launched:
+        return Step(kernel)
+    if event.execution_state is ExecutionState.DEAD:
+        reason = causes.sentence("The kernel's remote server says that it is dead")
+        return _dead(kernel, Cause.REMOTE, reason)
+    status = REPORTED_STATUS[event.execution_state]
+    return Step(replace(kernel, status=status, reported=event.execution_state))
+
+
+REPORTED_STATUS = {
+    ExecutionState.UNKNOWN: Status.UNKNOWN,
+    ExecutionState.STARTING: Status.CONNECTING,
+    ExecutionState.IDLE: Status.CONNECTED,
+    ExecutionState.BUSY: Status.CONNECTED,
+}
+
+
+# -- the table: for each event, the answer in each status ------------------------------------
+
+UNKNOWN, STARTING, CONNECTING, CONNECTED, UNRESPONSIVE = list(Status)[:5]
+RESTARTING, AUTORESTARTING, TERMINATING, DEAD = list(Status)[5:]
+
+
+def _row(otherwise: Row, **answers: Row) -> dict[Status, Row]:
+    return {status: answers.get(status.value, otherwise) for status in Status}
+
+
+TABLE: dict[type[Event], dict[Status, Row]] = {
+    ProcessStarted: _row(
+        _started(CONNECTING),
+        restarting=_started(RESTARTING),
+        autorestarting=_started(AUTORESTARTING),
+        terminating=_started(TERMINATING),
+    ),
+    LaunchFailed: _row(
+        launch_failed,
+        connecting=surprise,
+        connected=surprise,
+        unresponsive=surprise,
+        terminating=stopped,
+    ),
+    Answered: _row(
+        stay, connecting=connected, restarting=connected, autorestarting=connected
+    ),
+    StartOverdue: _row(stay, connecting=overdue, restarting=overdue),
+    RequestBegan: _row(began),
+    RequestEnded: _row(ended),
+    ShellAnswered: _row(answered_later),
+    HeartbeatLost: _row(stay, connected=unresponsive),
+    HeartbeatReturned: _row(stay, unresponsive=responsive),
+    RestartRequested: _row(restarting, starting=stay, terminating=stay),
+    ShutdownRequested: _row(terminating, terminating=stay, dead=stay),
+    ShutdownCompleted: _row(stay, terminating=stopped),
+    AutorestartBegan: _row(
+        autorestarting,
+        unknown=surprise,
+        starting=surprise,
+        restarting=stay,
+        terminating=stay,
+    ),
+    RestarterGaveUp: _row(
+        gave_up, unknown=surprise, starting=surprise, terminating=stay, dead=stay
+    ),
+    ProcessExited: _row(exited),
+    Reported: _row(reported, restarting=reported, terminating=stay, dead=reported),
+}

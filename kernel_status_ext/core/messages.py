@@ -1,0 +1,98 @@
+"""What a message on iopub says: its header, and the event that a status makes.
+
+Cheap by design (docs/explanation/architecture.md): a header is all that is read of most messages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import msgspec
+
+from .model import MAIN_SHELL, Event, Request, RequestBegan, RequestEnded
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+CONTROL_TYPES = frozenset(
+    {
+        "create_subshell_request",
+        "debug_request",
+        "delete_subshell_request",
+        "interrupt_request",
+        "list_subshell_request",
+        "shutdown_request",
+        "usage_request",
+    }
+)
+"""Requests that only travel on the control channel: they say nothing of what a shell does.
+
+Messaging protocol 5.4 (control channel), JEP 91 (subshells), ipykernel's ``usage_request``.
+"""
+
+Tracked = Callable[[str | None], bool]
+"""``MappingKernelManager.track_message_type``: whether a type counts as the user's activity."""
+
+
+class Header(msgspec.Struct, frozen=True):
+    """The fields of a header or parent header that are looked at."""
+
+    msg_type: str | None = None
+    msg_id: str = ""
+    subshell_id: str | None = None
+
+
+class StatusContent(msgspec.Struct, frozen=True):
+    """The content of an iopub ``status`` message."""
+
+    execution_state: str
+
+
+GarbledMessage = msgspec.MsgspecError
+"""Raised by the readers here for what is no message of the protocol."""
+
+read_header = msgspec.json.Decoder(Header).decode
+"""Read a header (bytes); raises GarbledMessage. An empty parent header gives an empty Header."""
+
+_read_status = msgspec.json.Decoder(StatusContent).decode
+
+
+def is_activity(header: Header, parent: Header, tracked: Tracked, *, busy: bool) -> bool:
+    """Tell whether a message moves ``last_activity``.
+
+    The rule of ``MappingKernelManager.start_watching_activity`` (jupyter_server 2.21), except
+    that requests on control never count: polling a kernel's memory must not keep it alive.
+    """
+    if parent.msg_type in CONTROL_TYPES:
+        return False
+    return busy or tracked(header.msg_type) or tracked(parent.msg_type)
+
+
+def status_event(
+    parent: Header, content: bytes, tracked: Tracked, generation: int, at: datetime
+) -> Event | None:
+    """Make the event of an iopub ``status`` message.
+
+    Args:
+        parent: The request that the status is about; empty where it is about none.
+        content: The message's content, undecoded.
+        tracked: Which types count.
+        generation: The process that sent it.
+        at: When it was received.
+
+    Returns:
+        The event, or None if the status says nothing about a tracked request.
+
+    Raises:
+        GarbledMessage: The content is no status.
+    """
+    said = _read_status(content).execution_state
+    if parent.msg_type in CONTROL_TYPES or not tracked(parent.msg_type):
+        return None
+    request = Request(parent.msg_id, parent.subshell_id or MAIN_SHELL)
+    if said == "busy":
+        return RequestBegan(generation, at, request)
+    if said == "idle":
+        return RequestEnded(generation, at, request)
+    return None

@@ -1,0 +1,94 @@
+"""What Jupyter raises when a kernel cannot be launched, told as cause and sentence."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from jupyter_client.kernelspec import NoSuchKernel
+from tornado import web
+
+from ..core.causes import explain_launch
+from ..core.errors import KernelLaunchError
+from ..core.words import Cause
+
+
+class KernelStartFailed(web.HTTPError, KernelLaunchError):
+    """A kernel could not be launched; answered as JSON by Jupyter's own handlers."""
+
+    def __init__(self, cause: Cause, sentence: str, status_code: int = 500) -> None:
+        """Carry the cause and the sentence."""
+        super().__init__(status_code, sentence, reason=cause.value)
+        self.cause = cause
+        self.sentence = sentence
+
+    def __str__(self) -> str:
+        """Return the sentence: ``POST /api/sessions`` answers with ``str(error)``."""
+        return self.sentence
+
+
+class KernelspecMissing(KernelStartFailed, NoSuchKernel):
+    """No such kernelspec: 404 on ``/api/kernels``; ``/api/sessions`` knows it as 501."""
+
+    def __init__(self, name: str, sentence: str) -> None:
+        """Carry the kernelspec's name."""
+        KernelStartFailed.__init__(self, Cause.KERNELSPEC_NOT_FOUND, sentence, 404)
+        self.name = name
+
+
+def explain(manager: Any, error: BaseException) -> tuple[Cause, str]:
+    """Tell why a launch failed.
+
+    Args:
+        manager: The kernel's manager.
+        error: What its ``start_kernel`` or ``restart_kernel`` raised.
+
+    Returns:
+        The cause and one sentence for people.
+    """
+    if isinstance(error, KernelStartFailed):
+        return error.cause, error.sentence
+    cause = _cause(manager, error)
+    detail = " ".join(str(error).split()) or type(error).__name__
+    return cause, explain_launch(cause, manager.kernel_name, detail)
+
+
+def _cause(manager: Any, error: BaseException) -> Cause:
+    for kind, cause in _CAUSES.items():
+        if isinstance(error, kind):
+            return Cause.LAUNCH_FAILED if _is_about_folder(manager, error) else cause
+    # jupyter_client 8.10, KernelManager._async_pre_start_kernel makes the provisioner: an error
+    # before there is one, or from one that is not Jupyter's own, is the provisioner's.
+    provisioner = manager.provisioner
+    is_local = type(provisioner).__module__ == "jupyter_client.provisioning.local_provisioner"
+    return Cause.LAUNCH_FAILED if is_local else Cause.PROVISIONER_FAILED
+
+
+def _is_about_folder(manager: Any, error: BaseException) -> bool:
+    # Popen raises FileNotFoundError for a missing working directory, too.
+    folder = (manager._launch_args or {}).get("cwd")
+    return folder is not None and getattr(error, "filename", None) == folder
+
+
+_CAUSES: dict[type[BaseException], Cause] = {
+    NoSuchKernel: Cause.KERNELSPEC_NOT_FOUND,
+    FileNotFoundError: Cause.EXECUTABLE_NOT_FOUND,
+    PermissionError: Cause.PERMISSION_DENIED,
+}
+
+
+def as_http(manager: Any, error: BaseException) -> KernelStartFailed:
+    """Make the error that Jupyter's handlers answer with the sentence.
+
+    Args:
+        manager: The kernel's manager.
+        error: What its launch raised.
+
+    Returns:
+        The error to raise instead.
+    """
+    if isinstance(error, KernelStartFailed):
+        return error
+    cause, sentence = explain(manager, error)
+    if cause is Cause.KERNELSPEC_NOT_FOUND:
+        return KernelspecMissing(manager.kernel_name, sentence)
+    return KernelStartFailed(cause, sentence)

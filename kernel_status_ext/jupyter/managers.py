@@ -1,0 +1,510 @@
+"""The mixins that report what Jupyter's managers do, and let them tell the truth.
+
+They are laid over whatever classes are configured (``type(Base.__name__, (Mixin, Base), ...)``),
+so that nobody's class is lost. Each override names the upstream method and the version it was
+read in; ``super()`` is always the configured class.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_async
+from traitlets import Unicode
+
+from .. import views
+from ..core.model import Kernel
+from ..core.targets import Wish, read_target
+from ..core.words import RequestedBy, Status
+from . import failures
+from .supervisor import Charge, Supervisor, on_behalf_of, restarter_acts
+
+if TYPE_CHECKING:
+    # For the type checker the mixins have no base: what they call on super() is dynamic.
+    Base = Any
+else:
+    Base = object
+
+_born: ContextVar[list[Charge] | None] = ContextVar("kernel_status_born", default=None)
+
+
+@contextmanager
+def _births() -> Iterator[list[Charge]]:
+    """Collect the kernels that ``pre_start_kernel`` makes inside."""
+    born: list[Charge] = []
+    token = _born.set(born)
+    try:
+        yield born
+    finally:
+        _born.reset(token)
+
+
+class ToldByTracker(Unicode):
+    """A trait of a kernel manager that Jupyter assigns, and that the tracker knows better.
+
+    What Jupyter assigns is kept for kernels that we do not see (gateway); otherwise nobody
+    reads it, so that there is no second truth.
+    """
+
+    def get(self, obj: Any, cls: Any = None) -> Any:
+        """Return the tracker's word."""
+        kernel: Kernel | None = obj.kernel_status.present(obj)
+        if kernel is None:
+            return super().get(obj, cls)
+        return str(getattr(kernel, str(self.name)))
+
+
+class TrackedKernelManager(Base):
+    """Over the manager of one kernel: tells of launches, restarters, and the kernel's words."""
+
+    kernel_status: Supervisor
+    kernel_status_own_id: str | None = None
+
+    @property
+    def kernel_status_id(self) -> str | None:
+        """The kernel's id, known before Jupyter sets it."""
+        return self.kernel_status_own_id or self.kernel_id
+
+    @property
+    def status(self) -> str:
+        """The life of the kernel's process (contract, section 1)."""
+        kernel = self.kernel_status.tracker.get(self.kernel_status_id or "")
+        return str(kernel.status if kernel else Status.UNKNOWN)
+
+    async def wait_for_state(
+        self,
+        *,
+        status: Wish = None,
+        execution_state: Wish = None,
+        state: Wish = None,
+        timeout: float | None = None,
+        since: int | None = None,
+    ) -> Kernel:
+        """Wait until this kernel is in a state.
+
+        Args:
+            status: Any of these words (a comma list or several words); None for any.
+            execution_state: The same for what its shells do.
+            state: The same for the one word.
+            timeout: Seconds at most; 0 looks once, None waits for ever.
+            since: A revision: the states must come true in a later change.
+
+        Returns:
+            The kernel as it was when the state was reached.
+
+        Raises:
+            ValueError: An unknown word or an impossible combination.
+            KernelStateTimeout: The time is over.
+            KernelStateUnreachable: It is dead, or was removed.
+            RevisionUnknown: ``since`` is not known (any more).
+            KeyError: The kernel was never started.
+        """
+        target = read_target(
+            status=status, execution_state=execution_state, state=state, change=since is not None
+        )
+        kernel_id = self.kernel_status_id or ""
+        return await self.kernel_status.tracker.wait(kernel_id, target, timeout, since)
+
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
+        # jupyter_client 8.10, KernelManager._async_launch_kernel: "override in a subclass"; every
+        # start, restart and autorestart comes through here.
+        await super()._async_launch_kernel(kernel_cmd, **kw)
+        self.kernel_status.launched(self)
+
+    def start_restarter(self) -> None:
+        """Let the restarter follow the contract's limits."""
+        # jupyter_client 8.10, KernelManager.start_restarter
+        super().start_restarter()
+        self.kernel_status.restarter_started(self)
+
+
+class TrackedAsyncKernelManager(TrackedKernelManager):
+    """The same, and it reports what is asked for; Jupyter Server's managers are all of this kind."""
+
+    async def start_kernel(self, *args: Any, **kwargs: Any) -> Any:
+        """Start, and tell why it failed."""
+        # jupyter_client 8.10, AsyncKernelManager.start_kernel
+        with self._failures_told():
+            return await ensure_async(super().start_kernel(*args, **kwargs))
+
+    async def restart_kernel(self, *args: Any, **kwargs: Any) -> Any:
+        """Restart, in its turn."""
+        # jupyter_client 8.10, AsyncKernelManager.restart_kernel; the restarter calls it, too
+        automatic = restarter_acts.get()
+        charge = self.kernel_status.charge_of(self)
+        if charge is None:
+            return await ensure_async(super().restart_kernel(*args, **kwargs))
+        async with charge.turn.taken():
+            if automatic and await ensure_async(self.is_alive()):
+                # Somebody's restart was first: there is a new process already.
+                return None
+            if not automatic:
+                self.kernel_status.restart_requested(charge.kernel_id)
+            with self._failures_told():
+                return await ensure_async(super().restart_kernel(*args, **kwargs))
+
+    async def shutdown_kernel(self, *args: Any, **kwargs: Any) -> Any:
+        """Shut down, in its turn."""
+        # jupyter_client 8.10, AsyncKernelManager.shutdown_kernel(now=False, restart=False)
+        charge = self.kernel_status.charge_of(self)
+        if charge is None:
+            return await ensure_async(super().shutdown_kernel(*args, **kwargs))
+        for_restart = kwargs.get("restart", args[1] if len(args) > 1 else False)
+        async with charge.turn.taken():
+            if for_restart:
+                self.kernel_status.restart_requested(charge.kernel_id)
+                return await ensure_async(super().shutdown_kernel(*args, **kwargs))
+            self.kernel_status.shutdown_requested(charge.kernel_id)
+            try:
+                return await ensure_async(super().shutdown_kernel(*args, **kwargs))
+            finally:
+                self.kernel_status.shutdown_completed(charge.kernel_id)
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            # A boundary: whatever a launch raises is told as the kernel's reason, and raised on.
+            self.kernel_status.launch_failed(self, error)
+            raise
+
+
+class TrackedMappingKernelManager(Base):
+    """Over the server's manager of all kernels."""
+
+    kernel_status: Supervisor
+
+    # -- kernels come ----------------------------------------------------------------------
+
+    def _create_kernel_manager_factory(self) -> Callable[..., Any]:
+        # jupyter_client 8.10, MultiKernelManager._create_kernel_manager_factory
+        factory = super()._create_kernel_manager_factory()
+
+        @functools.wraps(factory)
+        def create(*args: Any, **kwargs: Any) -> Any:
+            return tracked(factory(*args, **kwargs), self.kernel_status)
+
+        return create
+
+    def pre_start_kernel(self, kernel_name: str | None, kwargs: Any) -> tuple[Any, str, str]:
+        """Begin to track the kernel that is asked for."""
+        # jupyter_client 8.10, MultiKernelManager.pre_start_kernel
+        manager, name, kernel_id = super().pre_start_kernel(kernel_name, kwargs)
+        manager.kernel_status_own_id = kernel_id
+        # Jupyter sets it after the start; until then the model could not be made.
+        manager.last_activity = self.kernel_status.tracker.now()
+        charge = self.kernel_status.take_charge(manager, kernel_id, name)
+        born = _born.get()
+        if born is not None:
+            born.append(charge)
+        return manager, name, kernel_id
+
+    async def start_kernel(self, *args: Any, **kwargs: Any) -> str:
+        """Start; a launch that fails says why, and leaves nothing behind."""
+        # jupyter_server 2.21, MappingKernelManager.start_kernel
+        with _births() as born:
+            try:
+                kernel_id: str = await ensure_async(super().start_kernel(*args, **kwargs))
+            except Exception as error:
+                # A boundary: whatever a launch raises is answered with its cause.
+                if not born:
+                    raise
+                self.log.debug("A kernel could not be started", exc_info=True)
+                for charge in born:
+                    self._drop(charge.kernel_id)
+                raise failures.as_http(born[0].manager, error) from error
+        self._meet(kernel_id)
+        return kernel_id
+
+    def _meet(self, kernel_id: str) -> None:
+        """Know a kernel that did not come through ``pre_start_kernel`` (gateway, external)."""
+        if kernel_id not in self.kernel_status.tracker:
+            manager = self._kernels[kernel_id]
+            name = manager.kernel_name
+            self.kernel_status.take_charge(manager, kernel_id, name, Status.UNKNOWN)
+
+    # -- kernels are asked for something -----------------------------------------------------
+
+    async def restart_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
+        """Restart a kernel in any status; a dead one is started again."""
+        # jupyter_server 2.21, MappingKernelManager.restart_kernel(kernel_id, now=False)
+        self._check_kernel_id(kernel_id)
+        charge = self.kernel_status.charge(kernel_id)
+        if charge is None or self._is_remote(kernel_id):
+            return await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
+        self.kernel_status.look(kernel_id)
+        if charge.manager.status == Status.DEAD:
+            # There is nobody to be asked politely (and no provisioner if it never came).
+            args, kwargs = (), {"now": True}
+        self.kernel_status.restart_requested(kernel_id)
+        async with charge.turn.taken():
+            # _finish_kernel_start sets them, but not after a pending launch that failed.
+            self._kernel_ports.setdefault(kernel_id, list(charge.manager.ports))
+            try:
+                answer = await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
+            except Exception as error:
+                # A boundary: whatever a launch raises is answered with its cause.
+                raise failures.as_http(charge.manager, error) from error
+        _take_exception(answer)
+        return answer
+
+    async def shutdown_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
+        """Shut a kernel down in any status; a dead one is removed."""
+        # jupyter_server 2.21, MappingKernelManager.shutdown_kernel(kernel_id, now, restart)
+        self._check_kernel_id(kernel_id)
+        kernel = self.kernel_status.tracker.get(kernel_id)
+        if kernel is not None and kernel.status is Status.DEAD:
+            return await self._bury(kernel_id)
+        if kernel is not None and kernel.status is Status.TERMINATING:
+            return await self._gone(kernel_id)
+        self.kernel_status.shutdown_requested(kernel_id)
+        return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
+
+    async def _bury(self, kernel_id: str) -> None:
+        manager = self._kernels[kernel_id]
+        await ensure_async(manager.shutdown_kernel(now=True))
+        if kernel_id in self:
+            self._drop(kernel_id)
+
+    async def _gone(self, kernel_id: str) -> None:
+        """Wait for somebody else's shutdown; with pending kernels nobody waits."""
+        pending = self._pending_kernels.get(kernel_id)
+        if pending is not None and not self._using_pending_kernels():
+            await pending
+
+    def _drop(self, kernel_id: str) -> None:
+        # What MappingKernelManager.shutdown_kernel gives back, for one that it cannot shut down.
+        self._pending_kernels.pop(kernel_id, None)
+        self._kernel_connections.pop(kernel_id, None)
+        self._kernel_ports.pop(kernel_id, None)
+        if kernel_id in self:
+            self.stop_buffering(kernel_id)
+        self.remove_kernel(kernel_id)
+
+    def remove_kernel(self, kernel_id: str) -> Any:
+        """Let a kernel go, whoever asks for it."""
+        # jupyter_client 8.10, MultiKernelManager.remove_kernel
+        removed = super().remove_kernel(kernel_id)
+        self.kernel_status.forget(kernel_id)
+        return removed
+
+    async def cull_kernel_if_idle(self, kernel_id: str) -> None:
+        """Cull, but let the dead rest: they have their own retention."""
+        # jupyter_server 2.21, MappingKernelManager.cull_kernel_if_idle
+        if kernel_id not in self.kernel_status.dead_ids():
+            with on_behalf_of(RequestedBy.CULL):
+                await super().cull_kernel_if_idle(kernel_id)
+
+    async def shutdown_all(self, *args: Any, **kwargs: Any) -> None:
+        """Shut all kernels down, also those that are being launched or cannot be."""
+        # jupyter_client 8.10, MultiKernelManager.shutdown_all(now=False): raises 404 for an id
+        # that is pending and not listed, and then the server would not stop.
+        with on_behalf_of(RequestedBy.SERVER_STOP):
+            await self._abandon_launches()
+            for kernel_id in self.kernel_status.dead_ids() & set(self._kernels):
+                await self._bury(kernel_id)
+            for kernel_id in self._kernels:
+                self.kernel_status.shutdown_requested(kernel_id)
+            try:
+                await ensure_async(super().shutdown_all(*args, **kwargs))
+            except Exception:
+                # A boundary: the server stops, whatever a provisioner thinks of it.
+                self.log.exception("Not all kernels could be shut down")
+
+    async def _abandon_launches(self) -> None:
+        for charge in self.kernel_status.being_launched():
+            task = self._pending_kernels.pop(charge.kernel_id, None)
+            if task is not None:
+                task.cancel()
+            self.kernel_status.shutdown_requested(charge.kernel_id)
+            if charge.manager.has_kernel:
+                await ensure_async(charge.manager.shutdown_kernel(now=True))
+            self.kernel_status.forget(charge.kernel_id)
+
+    # -- kernels die -------------------------------------------------------------------------
+
+    def _handle_kernel_died(self, kernel_id: str) -> None:
+        # jupyter_server 2.21, MappingKernelManager._handle_kernel_died removes it; here the dead
+        # stay, with their reason, and the supervisor cleans up after them.
+        self.log.debug("Kernel %s died and stays listed", kernel_id)
+
+    def start_watching_activity(self, kernel_id: str) -> None:
+        """Leave it to the one reader of all iopubs, which keeps ``last_activity``."""
+        # jupyter_server 2.21, MappingKernelManager.start_watching_activity
+        kernel = self._kernels[kernel_id]
+        kernel.last_activity = self.kernel_status.tracker.now()
+
+    # -- what is asked about kernels -----------------------------------------------------------
+
+    def kernel_model(self, kernel_id: str) -> Any:
+        """Make the model, with ``status`` and ``reason``."""
+        # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
+        return _then(super().kernel_model(kernel_id), self._extended)
+
+    def list_kernels(self, *args: Any, **kwargs: Any) -> Any:
+        """List all kernels, with ``status`` and ``reason``."""
+        # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
+
+        def extended(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+            self.kernel_status.forget_others(set(self._kernels))
+            return [self._extended(model) for model in models]
+
+        return _then(super().list_kernels(*args, **kwargs), extended)
+
+    def _extended(self, model: dict[str, Any] | None) -> dict[str, Any]:
+        if model is None:
+            # The gateway's kernel_model when its remote does not know the kernel any more.
+            return {}
+        kernel_id = model["id"]
+        self._meet(kernel_id)
+        manager = self._kernels[kernel_id]
+        if self._is_remote(kernel_id):
+            self.kernel_status.reported(kernel_id, model.get("execution_state", ""))
+            kernel = self.kernel_status.tracker.get(kernel_id)
+            told = views.model_fields(kernel) if kernel else {}
+            return {**told, **model}
+        kernel = self.kernel_status.tracker.get(kernel_id)
+        if kernel is None:
+            return model
+        moment = views.iso(manager.last_activity)
+        return {**model, "last_activity": moment, **views.model_fields(kernel)}
+
+    def _is_remote(self, kernel_id: str) -> bool:
+        """Tell whether a kernel runs where we see no process of it."""
+        kernel = self.kernel_status.tracker.get(kernel_id)
+        manager = self._kernels[kernel_id]
+        return (
+            kernel is not None
+            and not kernel.launched
+            and manager.kernel_status_own_id is None
+        )
+
+    def __len__(self) -> int:
+        """Count the running kernels; the dead do not keep a server from shutting down."""
+        # jupyter_client 8.10, MultiKernelManager.__len__; ServerApp.shutdown_no_activity asks it
+        return len(set(self.list_kernel_ids()) - self.kernel_status.dead_ids())
+
+    async def wait_for_state(
+        self,
+        kernel_id: str,
+        *,
+        status: Wish = None,
+        execution_state: Wish = None,
+        state: Wish = None,
+        timeout: float | None = None,
+        since: int | None = None,
+    ) -> Kernel:
+        """Wait until a kernel is in a state.
+
+        Args:
+            kernel_id: The kernel.
+            status: Any of these words (a comma list or several words); None for any.
+            execution_state: The same for what its shells do.
+            state: The same for the one word.
+            timeout: Seconds at most; 0 looks once, None waits for ever.
+            since: A revision: the states must come true in a later change.
+
+        Returns:
+            The kernel as it was when the state was reached.
+
+        Raises:
+            tornado.web.HTTPError: 404, no such kernel.
+            ValueError: An unknown word or an impossible combination.
+            KernelStateTimeout: The time is over.
+            KernelStateUnreachable: It is dead, or was removed.
+            RevisionUnknown: ``since`` is not known (any more).
+        """
+        self._check_kernel_id(kernel_id)
+        target = read_target(
+            status=status, execution_state=execution_state, state=state, change=since is not None
+        )
+        return await self.kernel_status.tracker.wait(kernel_id, target, timeout, since)
+
+
+class ReviveSessions(Base):
+    """Over the session manager: asking for the session of a dead kernel starts it again."""
+
+    async def session_exists(self, path: str) -> bool:
+        """Tell whether a path has a session; ``POST /api/sessions`` asks it, and nobody else."""
+        # jupyter_server 2.21, SessionManager.session_exists
+        exists: bool = await super().session_exists(path)
+        if exists:
+            session = await self.get_session(path=path)
+            kernel = session["kernel"]
+            if kernel.get("status") == Status.DEAD:
+                await self.kernel_manager.restart_kernel(kernel["id"])
+        return exists
+
+
+def _then(result: Any, follow: Callable[[Any], Any]) -> Any:
+    """Apply a function to a result, now or when it comes."""
+    if not inspect.isawaitable(result):
+        return follow(result)
+
+    async def later(coming: Awaitable[Any]) -> Any:
+        return follow(await coming)
+
+    return later(result)
+
+
+def _take_exception(future: Any) -> None:
+    """Have nobody told that a future's exception was never retrieved: the tracker tells it."""
+    if hasattr(future, "add_done_callback"):
+        future.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
+@functools.cache
+def tracked_mapping_class(base: type, supervisor: Supervisor) -> type:
+    """Lay the mixin over a mapping kernel manager class.
+
+    The name stays: traitlets finds the user's configuration by it, and jupyter_server compares it.
+    """
+    members = {"kernel_status": supervisor, "__module__": base.__module__}
+    return type(base.__name__, (TrackedMappingKernelManager, base), members)
+
+
+@functools.cache
+def revived_session_class(base: type) -> type:
+    """Lay the mixin over a session manager class."""
+    members = {"__module__": base.__module__}
+    return type(base.__name__, (ReviveSessions, base), members)
+
+
+@functools.cache
+def _tracked_class(base: type) -> type:
+    mixin = (
+        TrackedAsyncKernelManager
+        if issubclass(base, AsyncKernelManager)
+        else TrackedKernelManager
+    )
+    members = {
+        # jupyter_server 2.21, ServerKernelManager.execution_state and .reason; made here because
+        # traitlets names only the traits in a HasTraits class's own namespace.
+        "execution_state": ToldByTracker(None, allow_none=True),
+        "reason": ToldByTracker(""),
+        "__module__": base.__module__,
+    }
+    return type(base.__name__, (mixin, base), members)
+
+
+def tracked(manager: Any, supervisor: Supervisor) -> Any:
+    """Lay the mixin over one kernel's manager, whatever its class.
+
+    Args:
+        manager: What the configured factory made.
+        supervisor: The server's.
+
+    Returns:
+        The same manager.
+    """
+    if not isinstance(manager, TrackedKernelManager):
+        manager.__class__ = _tracked_class(type(manager))
+    manager.kernel_status = supervisor
+    return manager

@@ -1,0 +1,249 @@
+"""Follows one process of a kernel from its launch to its end, and feeds what it sees.
+
+All that is opened for a process (sockets, descriptors, timers) is opened here and closed together,
+so that no news of a process can be taken for news of the next one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from logging import Logger
+from typing import Any
+
+from tornado.ioloop import IOLoop
+
+from ..core.messages import GarbledMessage, Header, is_activity, read_header, status_event
+from ..core.model import (
+    Answered,
+    Exit,
+    Kernel,
+    ShellAnswered,
+    ProcessExited,
+    StartOverdue,
+)
+from .iopub import Parts, Reader, split
+from .probe import PatientQuestion, Question
+from .process import watch_process
+from .tracker import Tracker
+from .wire import Wire
+
+NUDGE_EVERY = 0.05
+"""Seconds between requests to a kernel that answers while its iopub has not reached us yet."""
+
+MUTE_AFTER = 5.0
+"""Seconds after which a kernel that answers without iopub is connected all the same."""
+
+QUIET_AFTER = 1.0
+"""Seconds without a message after which a busy kernel is asked whether it is idle."""
+
+
+class Follower:
+    """Everything that watches one process."""
+
+    def __init__(
+        self,
+        tracker: Tracker,
+        kernel: Kernel,
+        wire: Wire,
+        *,
+        reader: Reader,
+        start_timeout: float,
+        on_exit: Callable[[int, Exit], None],
+        log: Logger,
+    ) -> None:
+        """Begin to follow.
+
+        Args:
+            tracker: Gets the events.
+            kernel: The kernel with its new process.
+            wire: How the process is reached.
+            reader: Reads its sockets.
+            start_timeout: Seconds after which a start is called overdue.
+            on_exit: Told once when the process has ended.
+            log: For what is odd about this kernel.
+        """
+        self._tracker = tracker
+        self._id = kernel.id
+        self.generation = kernel.generation
+        self._wire = wire
+        self._reader = reader
+        self._log = log
+        self._on_exit = on_exit
+        self._loop = IOLoop.current()
+        self._started = self._loop.time()
+        self._last_heard = self._started
+        self._heard = False
+        self._replied_at: float | None = None
+        self._complained: set[str] = set()
+        self._timers: dict[str, Any] = {}
+        self._idle_questions: dict[str, Question] = {}
+        self._control_question: Question | None = None
+        self._iopub = reader.open(wire.connect("iopub"), self._received)
+        self._shell_question: Question | None = PatientQuestion(
+            reader, wire, "shell", self._replied
+        )
+        self._watch = watch_process(wire.process, wire.poll, self._exited, log)
+        self._later("overdue", start_timeout, lambda: self._overdue(start_timeout))
+
+    # -- its process ---------------------------------------------------------------------
+
+    def look(self) -> None:
+        """Look at once whether the process has ended, and tell it."""
+        ended = self._watch.look()
+        if ended is not None:
+            self._exited(ended)
+
+    def _exited(self, ended: Exit) -> None:
+        if not self.closed:
+            self.close()
+            self._on_exit(self.generation, ended)
+
+    # -- its readiness -------------------------------------------------------------------
+
+    def _replied(self) -> None:
+        if self._replied_at is None:
+            self._replied_at = self._loop.time()
+        self._consider_connected()
+
+    def _consider_connected(self) -> None:
+        if self._replied_at is None or self._shell_question is None:
+            return
+        waited = self._loop.time() - self._replied_at
+        if not self._heard and waited < MUTE_AFTER:
+            self._later("nudge", NUDGE_EVERY, self._nudge)
+            return
+        if not self._heard:
+            self._complain(f"answers, but its iopub has been mute for {MUTE_AFTER:g} s")
+        self._stop_asking()
+        self._tracker.feed(self._id, Answered(self.generation, self._now()))
+        self._expect_idle()
+
+    def _nudge(self) -> None:
+        # Its statuses went out before our subscription reached it: have it say them again.
+        if self._shell_question is not None:
+            self._shell_question.ask()
+            self._consider_connected()
+
+    def _overdue(self, waited: float) -> None:
+        self._tracker.feed(self._id, StartOverdue(self.generation, self._now(), waited))
+
+    def _stop_asking(self) -> None:
+        self._cancel("overdue")
+        self._cancel("nudge")
+        for question in (self._shell_question, self._control_question):
+            if question is not None:
+                question.close()
+        self._shell_question = self._control_question = None
+
+    # -- its iopub -----------------------------------------------------------------------
+
+    def _received(self, frames: Parts) -> None:
+        parts = split(frames)
+        try:
+            if parts is None:
+                raise GarbledMessage("no delimiter or too few frames")  # noqa: TRY301
+            header, parent = read_header(parts[1]), read_header(parts[2])
+            self._heed(parts, header, parent)
+        except GarbledMessage as garbled:
+            self._complain(f"sent garbage on iopub ({garbled}), which is ignored")
+
+    def _heed(self, parts: Parts, header: Header, parent: Header) -> None:
+        is_status = header.msg_type == "status"
+        if (is_status or not self._heard) and not self._wire.is_genuine(parts):
+            self._complain("sent a wrongly signed message on iopub, which is ignored")
+            return
+        self._last_heard = self._loop.time()
+        if not self._heard:
+            self._heard = True
+            self._consider_connected()
+        kernel = self._tracker.get(self._id)
+        busy = kernel is not None and bool(kernel.requests)
+        if is_activity(header, parent, self._wire.tracked, busy=busy):
+            self._wire.on_activity()
+        if is_status:
+            self._status(parts[4], parent)
+
+    def _status(self, content: bytes, parent: Header) -> None:
+        event = status_event(parent, content, self._wire.tracked, self.generation, self._now())
+        if event is None:
+            return
+        self._tracker.feed(self._id, event)
+        self._expect_idle()
+
+    # -- its idleness: what a lost message left behind is healed by asking ------------------
+
+    def _expect_idle(self) -> None:
+        kernel = self._tracker.get(self._id)
+        if kernel is None or not kernel.requests or self.closed:
+            return
+        if kernel.answered:
+            self._later_once("quiet", QUIET_AFTER, self._is_it_quiet)
+        elif self._control_question is None and self._shell_question is not None:
+            # It works before it answered us: its shell comes to us later, its control may now.
+            self._control_question = Question(
+                self._reader, self._wire, "control", self._replied
+            )
+
+    def _is_it_quiet(self) -> None:
+        kernel = self._tracker.get(self._id)
+        if kernel is not None and self._loop.time() - self._last_heard >= QUIET_AFTER:
+            for subshell in {each.subshell for each in kernel.requests}:
+                self._ask_whether_idle(kernel, subshell)
+        self._expect_idle()
+
+    def _ask_whether_idle(self, kernel: Kernel, subshell: str) -> None:
+        asked = tuple(each for each in kernel.requests if each.subshell == subshell)
+
+        def answered() -> None:
+            self._idle_questions.pop(subshell).close()
+            event = ShellAnswered(self.generation, self._now(), asked)
+            self._tracker.feed(self._id, event)
+
+        if subshell not in self._idle_questions:
+            question = Question(self._reader, self._wire, "shell", answered, subshell)
+            self._idle_questions[subshell] = question
+
+    # -- housekeeping --------------------------------------------------------------------
+
+    @property
+    def closed(self) -> bool:
+        """Whether it follows no more."""
+        return self._iopub.closed
+
+    def close(self) -> None:
+        """Close all that was opened for this process."""
+        for name in list(self._timers):
+            self._cancel(name)
+        self._stop_asking()
+        for question in self._idle_questions.values():
+            question.close()
+        self._idle_questions.clear()
+        self._watch.close()
+        self._iopub.close()
+
+    def _now(self) -> datetime:
+        return self._tracker.now()
+
+    def _later(self, name: str, delay: float, call: Any) -> None:
+        self._cancel(name)
+        self._later_once(name, delay, call)
+
+    def _later_once(self, name: str, delay: float, call: Any) -> None:
+        def due() -> None:
+            self._timers.pop(name, None)
+            call()
+
+        if name not in self._timers:
+            self._timers[name] = self._loop.call_later(delay, due)
+
+    def _cancel(self, name: str) -> None:
+        timer = self._timers.pop(name, None)
+        if timer is not None:
+            self._loop.remove_timeout(timer)
+
+    def _complain(self, what: str) -> None:
+        kind = what.split(" (", 1)[0]
+        if kind not in self._complained:
+            self._complained.add(kind)
+            self._log.warning("Kernel %s: it %s", self._id, what)

@@ -1,0 +1,142 @@
+"""One reader for the iopub of all kernels: nothing lost, nothing slow.
+
+A SUB that is not read for a while loses its newest messages, the final idle among them, unless
+its queue has no mark (``RCVHWM=0``). The reader drains what is there in turns of at most
+``TURN`` messages, shared by all kernels, so that a flood neither waits long nor blocks the loop.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from typing import Any
+
+import zmq
+from tornado.ioloop import IOLoop
+
+TURN = 100
+"""Messages read in one turn of the loop, of all kernels together."""
+
+SLICE = 25
+"""Messages of one kernel before the next one has its share."""
+
+DELIMITER = b"<IDS|MSG>"
+
+Parts = list[bytes]
+Receive = Callable[[Parts], None]
+
+
+class Source:
+    """A socket that is read, and who gets what it says.
+
+    The socket may be of any type: the probe reads its replies the same way.
+    """
+
+    def __init__(self, reader: Reader, socket: zmq.Socket[Any], receive: Receive) -> None:
+        """Begin to read."""
+        self._reader = reader
+        self._receive = receive
+        self.socket = socket
+        self._fd = socket.getsockopt(zmq.FD)
+        IOLoop.current().add_handler(self._fd, self.readable, IOLoop.READ)
+        # The file descriptor tells edges: what arrived before now must be looked for.
+        self.readable()
+
+    @property
+    def closed(self) -> bool:
+        """Whether it is read no more."""
+        return bool(self.socket.closed)
+
+    def readable(self, *_: object) -> None:
+        """Have it drained at the next turn."""
+        self._reader.ready(self)
+
+    def drain(self, most: int) -> int:
+        """Hand on at most so many messages; fewer means that no more are there."""
+        for count in range(most):
+            try:
+                frames = self.socket.recv_multipart(zmq.NOBLOCK)
+            except zmq.ZMQError:
+                # Again: empty. Anything else: the context or the socket is going away.
+                return count
+            self._receive(frames)
+            if self.closed:
+                return count
+        return most
+
+    def send(self, frames: Parts) -> None:
+        """Send, and look at once for what came meanwhile (a send eats the edge)."""
+        self.socket.send_multipart(frames, zmq.NOBLOCK)
+        self.readable()
+
+    def close(self) -> None:
+        """Stop reading and close the socket."""
+        if not self.closed:
+            IOLoop.current().remove_handler(self._fd)
+            self.socket.close(linger=0)
+
+
+class Reader:
+    """Takes turns between the sources that have something to say."""
+
+    def __init__(self) -> None:
+        """Begin with nothing to read."""
+        self._ready: deque[Source] = deque()
+        self._waiting: set[Source] = set()
+        self._turn_is_due = False
+
+    def open(self, socket: zmq.Socket[Any], receive: Receive) -> Source:
+        """Read a socket from now on.
+
+        Args:
+            socket: A connected socket; it is closed with the source.
+            receive: Called with the frames of each message, in order.
+
+        Returns:
+            The source; close it to end.
+        """
+        return Source(self, socket, receive)
+
+    def ready(self, source: Source) -> None:
+        """Note that a source has something to say."""
+        if source not in self._waiting:
+            self._waiting.add(source)
+            self._ready.append(source)
+        self._call_turn()
+
+    def _call_turn(self) -> None:
+        if self._ready and not self._turn_is_due:
+            self._turn_is_due = True
+            IOLoop.current().add_callback(self._turn)
+
+    def _turn(self) -> None:
+        self._turn_is_due = False
+        left = TURN
+        while self._ready and left > 0:
+            source = self._ready.popleft()
+            self._waiting.discard(source)
+            if source.closed:
+                continue
+            share = min(SLICE, left)
+            read = source.drain(share)
+            left -= read or 1
+            if read == share and not source.closed:
+                self.ready(source)
+        self._call_turn()
+
+
+def split(frames: Parts) -> Parts | None:
+    """Cut the routing prefix off a message.
+
+    Args:
+        frames: What a socket received.
+
+    Returns:
+        Signature, header, parent header, metadata, content, buffers; None for garbage.
+    """
+    try:
+        start = frames.index(DELIMITER) + 1
+    except ValueError:
+        return None
+    parts = frames[start:]
+    return parts if len(parts) >= 5 else None

@@ -1,0 +1,33 @@
+"""The only place that starts tasks: each keeps a reference and reports its failure."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from logging import Logger
+from typing import Any
+
+_running: set[asyncio.Task[Any]] = set()
+
+
+def spawn(work: Coroutine[Any, Any, Any], what: str, log: Logger) -> asyncio.Task[Any]:
+    """Run work in the background.
+
+    Args:
+        work: What to run.
+        what: Words for the log, naming the kernel.
+        log: Where a failure is told, with its traceback.
+
+    Returns:
+        The task; it is kept alive until it ends.
+    """
+    task = asyncio.ensure_future(work)
+    _running.add(task)
+
+    def ended(task: asyncio.Task[Any]) -> None:
+        _running.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.error("%s failed", what, exc_info=error)
+
+    task.add_done_callback(ended)
+    return task

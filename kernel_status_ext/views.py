@@ -1,0 +1,113 @@
+"""The only place that makes JSON of what the tracker knows."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from .core.causes import signal_name
+from .core.model import Kernel, Request, Termination
+
+JSON = dict[str, Any]
+
+
+def iso(moment: datetime | None) -> str | None:
+    """Write a time as ISO 8601 in UTC, always with microseconds and ``Z``.
+
+    >>> from datetime import timezone
+    >>> iso(datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc))
+    '2026-01-02T03:04:05.000000Z'
+    """
+    if moment is None:
+        return None
+    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def model_fields(kernel: Kernel) -> JSON:
+    """Make what every kernel model of the existing calls gains or corrects."""
+    return {
+        "execution_state": kernel.execution_state.value,
+        "status": kernel.status.value,
+        "reason": kernel.reason,
+    }
+
+
+def status(kernel: Kernel) -> JSON:
+    """Make the body of ``GET /api/kernels/ID/status``; what is not known is None."""
+    process = kernel.process
+    return {
+        "id": kernel.id,
+        "name": kernel.name,
+        "state": kernel.state.value,
+        "status": kernel.status.value,
+        "execution_state": kernel.execution_state.value,
+        "reason": kernel.reason,
+        "cause": kernel.cause and kernel.cause.value,
+        "revision": kernel.revision,
+        "generation": kernel.generation,
+        "pid": process and process.pid,
+        "since": iso(kernel.since),
+        "started_at": iso(process and process.started_at),
+        "connected_at": iso(process and process.connected_at),
+        "restart_count": kernel.restart_count,
+        "running": None,
+        "queued": None,
+        "waiting_for_input": None,
+        "subshells": {each: _does(kernel.requests, each) for each in kernel.subshells},
+        "last_termination": kernel.last_termination and termination(kernel.last_termination),
+    }
+
+
+def _does(requests: tuple[Request, ...], subshell: str) -> str:
+    return "busy" if any(each.subshell == subshell for each in requests) else "idle"
+
+
+def termination(ended: Termination) -> JSON:
+    """Make the story of one process's end; what is not known is None."""
+    number = ended.exit.signal
+    return {
+        "generation": ended.generation,
+        "pid": ended.pid,
+        "cause": ended.cause.value,
+        "reason": ended.reason,
+        "hint": ended.hint,
+        "exit_code": ended.exit.code,
+        "signal": None if number is None else signal_name(number),
+        "expected": ended.expected,
+        "requested_by": ended.requested_by and ended.requested_by.value,
+        "started_at": iso(ended.started_at),
+        "finished_at": iso(ended.finished_at),
+        "run_id": None,
+        "peak_memory": None,
+        "cpu_seconds": None,
+        "traceback": None,
+    }
+
+
+def history(changes: list[Kernel], terminations: list[Termination]) -> JSON:
+    """Make the body of ``GET /api/kernels/ID/history``, oldest first."""
+    return {
+        "changes": [_change(each) for each in changes],
+        "terminations": [termination(each) for each in terminations],
+    }
+
+
+def _change(kernel: Kernel) -> JSON:
+    return {
+        "revision": kernel.revision,
+        "at": iso(kernel.since),
+        "generation": kernel.generation,
+        "status": kernel.status.value,
+        "execution_state": kernel.execution_state.value,
+        "state": kernel.state.value,
+        "reason": kernel.reason,
+        "cause": kernel.cause and kernel.cause.value,
+    }
+
+
+def error(message: str, reason: str, kernel: Kernel | None = None) -> JSON:
+    """Make the body of an error, in Jupyter's shape."""
+    body: JSON = {"message": message, "reason": reason}
+    if kernel is not None:
+        body["kernel"] = status(kernel)
+    return body
