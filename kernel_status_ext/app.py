@@ -37,9 +37,9 @@ class KernelStatusApp(ExtensionApp):
         100, min=0, help="Dead kernels that stay listed; the oldest go first."
     ).tag(config=True)
 
-    max_wait = Float(
-        300.0, min=0, help="Seconds for which one call to wait may take at most."
-    ).tag(config=True)
+    max_wait = Float(300.0, min=0, help="Seconds for which one call to wait may take at most.").tag(
+        config=True
+    )
 
     supervisor: Supervisor | None = None
 

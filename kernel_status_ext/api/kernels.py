@@ -6,7 +6,7 @@ import asyncio
 import json
 import math
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
@@ -45,13 +45,17 @@ class KernelHandler(APIHandler):
         """Return a kernel, or answer 404."""
         kernel = self.tracker.get(kernel_id)
         if kernel is None:
-            message = f"Kernel {kernel_id} does not exist: see GET /api/kernels for those that do."
-            self.refuse(HTTPStatus.NOT_FOUND, message, "kernel not found")
+            self.refuse_unknown(kernel_id)
         return kernel
+
+    def refuse_unknown(self, kernel_id: str) -> NoReturn:
+        """Answer 404."""
+        message = f"Kernel {kernel_id} does not exist: see GET /api/kernels for those that do."
+        self.refuse(HTTPStatus.NOT_FOUND, message, "kernel not found")
 
     def refuse(
         self, code: HTTPStatus, message: str, reason: str, kernel: Kernel | None = None
-    ) -> Any:
+    ) -> NoReturn:
         """Answer with an error in Jupyter's shape and end the request."""
         self.set_status(code)
         self.finish(json.dumps(views.error(message, reason, kernel)))
@@ -138,7 +142,7 @@ class WaitHandler(WatchingHandler):
         try:
             return read_target(change=change, **wishes)
         except ValueError as error:
-            return self.refuse(HTTPStatus.BAD_REQUEST, str(error), "bad request")
+            self.refuse(HTTPStatus.BAD_REQUEST, str(error), "bad request")
 
     def _has(self, name: str) -> bool:
         return bool(self.get_query_arguments(name))
@@ -164,24 +168,27 @@ class ActionHandler(KernelHandler):
     jupyter_server 2.21, KernelActionHandler turns every exception into a 500.
     """
 
+    @property
+    def manager(self) -> Any:
+        """The server's mapping kernel manager: a dynamic class, so no static type fits."""
+        return self.kernel_manager
+
     @web.authenticated
     @authorized(action="write", resource=RESOURCE)
     async def post(self, kernel_id: str, action: str) -> None:
         """Restart or interrupt, or say why not."""
-        manager = self.kernel_manager
-        if kernel_id not in manager:
-            message = f"Kernel {kernel_id} does not exist: see GET /api/kernels for those that do."
-            self.refuse(HTTPStatus.NOT_FOUND, message, "kernel not found")
-        kernel = self.tracker.get(kernel_id)
-        refused = kernel and refusal(kernel, Action(action))
+        kernel = self.known(kernel_id)
+        refused = refusal(kernel, Action(action))
         if refused:
             self.refuse(HTTPStatus.CONFLICT, refused, f"kernel is {kernel.status}", kernel)
+        if kernel_id not in self.manager:
+            self.refuse_unknown(kernel_id)
         await getattr(self, action)(kernel_id)
 
     async def interrupt(self, kernel_id: str) -> None:
         """Interrupt."""
         try:
-            await ensure_async(self.kernel_manager.interrupt_kernel(kernel_id))
+            await ensure_async(self.manager.interrupt_kernel(kernel_id))
         except RuntimeError as error:
             # jupyter_client 8.10 for a kernel that ended or is being restarted at this moment.
             kernel = self.known(kernel_id)
@@ -191,12 +198,11 @@ class ActionHandler(KernelHandler):
 
     async def restart(self, kernel_id: str) -> None:
         """Restart, and answer with the model; a launch that fails leaves a dead one."""
-        manager = self.kernel_manager
         try:
-            await ensure_async(manager.restart_kernel(kernel_id))
+            await ensure_async(self.manager.restart_kernel(kernel_id))
         except KernelLaunchError as error:
             self.log.warning("Kernel %s could not be restarted: %s", kernel_id, error)
-        model = await ensure_async(manager.kernel_model(kernel_id))
+        model = await ensure_async(self.manager.kernel_model(kernel_id))
         self.finish(json.dumps(model))
 
 

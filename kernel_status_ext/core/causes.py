@@ -24,6 +24,9 @@ class Account:
     hint: str
 
 
+SHELL_OFFSET = 128
+"""A shell tells of a child that was killed by signal n as exit code 128 + n."""
+
 _SIGNAL_CAUSES: dict[str, tuple[Cause, str]] = {
     "SIGKILL": (
         Cause.KILLED,
@@ -82,8 +85,8 @@ def signal_of(ended: Exit) -> int | None:
         The signal's number, or None if it was no (known) signal.
     """
     number = ended.signal
-    if number is None and ended.code is not None and ended.code > 128:
-        number = ended.code - 128
+    if number is None and ended.code is not None and ended.code > SHELL_OFFSET:
+        number = ended.code - SHELL_OFFSET
     return number if number in _NAMES or ended.signal is not None else None
 
 

@@ -38,7 +38,7 @@ class KernelStateTimeout(TimeoutError):
         self.reason = kernel.reason
 
 
-class KernelStateUnreachable(Exception):  # noqa: N818  the contract names it so
+class KernelStateUnreachable(Exception):
     """The state will not come: the kernel is dead or was removed.
 
     Attributes:

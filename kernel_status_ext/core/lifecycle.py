@@ -32,7 +32,6 @@ from .model import (
     HeartbeatReturned,
     Kernel,
     LaunchFailed,
-    ShellAnswered,
     Process,
     ProcessExited,
     ProcessStarted,
@@ -42,6 +41,7 @@ from .model import (
     RequestEnded,
     RestarterGaveUp,
     RestartRequested,
+    ShellAnswered,
     ShutdownCompleted,
     ShutdownRequested,
     StartOverdue,
@@ -307,9 +307,7 @@ def _dead(kernel: Kernel, cause: Cause, reason: str) -> Step:
     return Step(_without_process(kernel, Status.DEAD, cause, reason))
 
 
-def _without_process(
-    kernel: Kernel, status: Status, cause: Cause | None, reason: str
-) -> Kernel:
+def _without_process(kernel: Kernel, status: Status, cause: Cause | None, reason: str) -> Kernel:
     return replace(
         kernel,
         status=status,
@@ -372,9 +370,7 @@ TABLE: dict[type[Event], dict[Status, Row]] = {
         unresponsive=surprise,
         terminating=stopped,
     ),
-    Answered: _row(
-        stay, connecting=connected, restarting=connected, autorestarting=connected
-    ),
+    Answered: _row(stay, connecting=connected, restarting=connected, autorestarting=connected),
     StartOverdue: _row(stay, connecting=overdue, restarting=overdue),
     RequestBegan: _row(began),
     RequestEnded: _row(ended),

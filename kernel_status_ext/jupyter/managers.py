@@ -125,7 +125,7 @@ class TrackedKernelManager(Base):
 
 
 class TrackedAsyncKernelManager(TrackedKernelManager):
-    """The same, and it reports what is asked for; Jupyter Server's managers are all of this kind."""
+    """The same, and it reports what is asked for; Jupyter Server's managers are of this kind."""
 
     async def start_kernel(self, *args: Any, **kwargs: Any) -> Any:
         """Start, and tell why it failed."""
@@ -380,11 +380,7 @@ class TrackedMappingKernelManager(Base):
         """Tell whether a kernel runs where we see no process of it."""
         kernel = self.kernel_status.tracker.get(kernel_id)
         manager = self._kernels[kernel_id]
-        return (
-            kernel is not None
-            and not kernel.launched
-            and manager.kernel_status_own_id is None
-        )
+        return kernel is not None and not kernel.launched and manager.kernel_status_own_id is None
 
     def __len__(self) -> int:
         """Count the running kernels; the dead do not keep a server from shutting down."""
@@ -460,8 +456,7 @@ def _take_exception(future: Any) -> None:
         future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
-@functools.cache
-def tracked_mapping_class(base: type, supervisor: Supervisor) -> type:
+def tracked_mapping_class(base: Any, supervisor: Supervisor) -> Any:
     """Lay the mixin over a mapping kernel manager class.
 
     The name stays: traitlets finds the user's configuration by it, and jupyter_server compares it.
@@ -470,19 +465,16 @@ def tracked_mapping_class(base: type, supervisor: Supervisor) -> type:
     return type(base.__name__, (TrackedMappingKernelManager, base), members)
 
 
-@functools.cache
-def revived_session_class(base: type) -> type:
+def revived_session_class(base: Any) -> Any:
     """Lay the mixin over a session manager class."""
     members = {"__module__": base.__module__}
     return type(base.__name__, (ReviveSessions, base), members)
 
 
 @functools.cache
-def _tracked_class(base: type) -> type:
+def _tracked_class(base: Any) -> Any:
     mixin = (
-        TrackedAsyncKernelManager
-        if issubclass(base, AsyncKernelManager)
-        else TrackedKernelManager
+        TrackedAsyncKernelManager if issubclass(base, AsyncKernelManager) else TrackedKernelManager
     )
     members = {
         # jupyter_server 2.21, ServerKernelManager.execution_state and .reason; made here because
@@ -505,6 +497,6 @@ def tracked(manager: Any, supervisor: Supervisor) -> Any:
         The same manager.
     """
     if not isinstance(manager, TrackedKernelManager):
-        manager.__class__ = _tracked_class(type(manager))
+        manager.__class__ = _tracked_class(manager.__class__)
     manager.kernel_status = supervisor
     return manager

@@ -192,7 +192,7 @@ class Supervisor:
     def launch_failed(self, manager: Manager, error: BaseException) -> None:
         """Tell that no process came."""
         charge = self.charge_of(manager)
-        kernel = charge and self.tracker.get(charge.kernel_id)
+        kernel = self.tracker.get(charge.kernel_id) if charge else None
         if charge is None or kernel is None or kernel.process is not None:
             return
         cause, reason = failures.explain(manager, error)
@@ -279,7 +279,7 @@ class Supervisor:
 
     def _changed(self, change: Change) -> None:
         before, after = change.before, change.after
-        charge = self._charges.get((after or before).id) if after or before else None
+        charge = self._charges.get(after.id) if after else None
         if charge is None or before is None or after is None:
             return
         if after.proven and not before.proven and charge.manager._restarter is not None:
@@ -293,9 +293,7 @@ class Supervisor:
         self._stop_following(charge)
         if not by_itself:
             return
-        self.log.warning(
-            "Kernel %s is dead: %s", charge.kernel_id, self._reason(charge.kernel_id)
-        )
+        self.log.warning("Kernel %s is dead: %s", charge.kernel_id, self._reason(charge.kernel_id))
         manager = charge.manager
         manager.stop_restarter()
         self._count(charge, -1)

@@ -19,7 +19,6 @@ from ..core.model import (
     Exit,
     Kernel,
     ShellAnswered,
-    ProcessExited,
     StartOverdue,
 )
 from .iopub import Parts, Reader, split
@@ -181,9 +180,7 @@ class Follower:
             self._later_once("quiet", QUIET_AFTER, self._is_it_quiet)
         elif self._control_question is None and self._shell_question is not None:
             # It works before it answered us: its shell comes to us later, its control may now.
-            self._control_question = Question(
-                self._reader, self._wire, "control", self._replied
-            )
+            self._control_question = Question(self._reader, self._wire, "control", self._replied)
 
     def _is_it_quiet(self) -> None:
         kernel = self._tracker.get(self._id)

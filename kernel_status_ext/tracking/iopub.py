@@ -22,6 +22,9 @@ SLICE = 25
 
 DELIMITER = b"<IDS|MSG>"
 
+PARTS = 5
+"""Signature, header, parent header, metadata, content; buffers may follow."""
+
 Parts = list[bytes]
 Receive = Callable[[Parts], None]
 
@@ -37,7 +40,7 @@ class Source:
         self._reader = reader
         self._receive = receive
         self.socket = socket
-        self._fd = socket.getsockopt(zmq.FD)
+        self._fd = int(socket.getsockopt(zmq.FD))
         IOLoop.current().add_handler(self._fd, self.readable, IOLoop.READ)
         # The file descriptor tells edges: what arrived before now must be looked for.
         self.readable()
@@ -139,4 +142,4 @@ def split(frames: Parts) -> Parts | None:
     except ValueError:
         return None
     parts = frames[start:]
-    return parts if len(parts) >= 5 else None
+    return parts if len(parts) >= PARTS else None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 from collections.abc import Coroutine
 from logging import Logger
 from typing import Any
@@ -21,7 +22,8 @@ def spawn(work: Coroutine[Any, Any, Any], what: str, log: Logger) -> asyncio.Tas
     Returns:
         The task; it is kept alive until it ends.
     """
-    task = asyncio.ensure_future(work)
+    # In a context of its own: work in the background is nobody's turn, and on nobody's behalf.
+    task = contextvars.Context().run(asyncio.ensure_future, work)
     _running.add(task)
 
     def ended(task: asyncio.Task[Any]) -> None:

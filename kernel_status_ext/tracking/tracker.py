@@ -182,7 +182,7 @@ class Tracker:
         for listener in tuple(self._listeners):
             try:
                 listener(change)
-            except Exception:
+            except Exception:  # noqa: BLE001
                 # A boundary: a listener of somebody else must not stop the truth.
                 kernel = change.after or change.before
                 self._log.exception("Kernel %s: a listener failed", kernel and kernel.id)
@@ -200,7 +200,7 @@ class Tracker:
     def get(self, kernel_id: str) -> Kernel | None:
         """Return a kernel as it is now, or None if it is not tracked."""
         entry = self._entries.get(kernel_id)
-        return entry and entry.kernel
+        return None if entry is None else entry.kernel
 
     def story(self, kernel_id: str) -> tuple[list[Kernel], list[Termination]]:
         """Return what is remembered of a kernel, oldest first.

@@ -1,4 +1,4 @@
-"""What the seam gives to follow one process: its sockets, its session, its operating system side."""
+"""What the seam gives to follow one process: its sockets, its session, its process."""
 
 from __future__ import annotations
 
