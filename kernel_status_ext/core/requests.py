@@ -48,6 +48,7 @@ def refusal(kernel: Kernel, action: Action) -> str | None:
         One sentence with what to do instead, or None if it can be done.
     """
     instead = REFUSED[action].get(kernel.status)
-    if instead is None:
+    if instead is None or kernel.reported is not None:
+        # What runs elsewhere is for its own server to refuse.
         return None
     return f"Kernel {kernel.id} is {kernel.status}, so it cannot {action} now: {instead}."

@@ -131,7 +131,9 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
         """Start, and tell why it failed."""
         # jupyter_client 8.10, AsyncKernelManager.start_kernel
         with self._failures_told():
-            return await ensure_async(super().start_kernel(*args, **kwargs))
+            answer = await ensure_async(super().start_kernel(*args, **kwargs))
+        self.kernel_status.started(self)
+        return answer
 
     async def restart_kernel(self, *args: Any, **kwargs: Any) -> Any:
         """Restart, in its turn."""
@@ -227,8 +229,7 @@ class TrackedMappingKernelManager(Base):
         """Know a kernel that did not come through ``pre_start_kernel`` (gateway, external)."""
         if kernel_id not in self.kernel_status.tracker:
             manager = self._kernels[kernel_id]
-            name = manager.kernel_name
-            self.kernel_status.take_charge(manager, kernel_id, name, Status.UNKNOWN)
+            self.kernel_status.take_charge(manager, kernel_id, manager.kernel_name, seen=False)
 
     # -- kernels are asked for something -----------------------------------------------------
 
@@ -237,7 +238,7 @@ class TrackedMappingKernelManager(Base):
         # jupyter_server 2.21, MappingKernelManager.restart_kernel(kernel_id, now=False)
         self._check_kernel_id(kernel_id)
         charge = self.kernel_status.charge(kernel_id)
-        if charge is None or self._is_remote(kernel_id):
+        if charge is None or not charge.seen:
             return await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
         self.kernel_status.look(kernel_id)
         if charge.manager.status == Status.DEAD:
@@ -352,35 +353,29 @@ class TrackedMappingKernelManager(Base):
         """List all kernels, with ``status`` and ``reason``."""
         # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
 
-        def extended(models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        def extended(models: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
             self.kernel_status.forget_others(set(self._kernels))
             return [self._extended(model) for model in models]
 
         return _then(super().list_kernels(*args, **kwargs), extended)
 
-    def _extended(self, model: dict[str, Any] | None) -> dict[str, Any]:
+    def _extended(self, model: dict[str, Any] | None) -> dict[str, Any] | None:
         if model is None:
             # The gateway's kernel_model when its remote does not know the kernel any more.
-            return {}
+            return None
         kernel_id = model["id"]
         self._meet(kernel_id)
-        manager = self._kernels[kernel_id]
-        if self._is_remote(kernel_id):
+        charge = self.kernel_status.charge(kernel_id)
+        if charge is not None and not charge.seen:
+            # No worse than stock: what the remote server says of it stands.
             self.kernel_status.reported(kernel_id, model.get("execution_state", ""))
-            kernel = self.kernel_status.tracker.get(kernel_id)
-            told = views.model_fields(kernel) if kernel else {}
-            return {**told, **model}
-        kernel = self.kernel_status.tracker.get(kernel_id)
-        if kernel is None:
-            return model
-        moment = views.iso(manager.last_activity)
-        return {**model, "last_activity": moment, **views.model_fields(kernel)}
+            return {**self._told(kernel_id), **model}
+        moment = views.iso(self._kernels[kernel_id].last_activity)
+        return {**model, "last_activity": moment, **self._told(kernel_id)}
 
-    def _is_remote(self, kernel_id: str) -> bool:
-        """Tell whether a kernel runs where we see no process of it."""
+    def _told(self, kernel_id: str) -> dict[str, Any]:
         kernel = self.kernel_status.tracker.get(kernel_id)
-        manager = self._kernels[kernel_id]
-        return kernel is not None and not kernel.launched and manager.kernel_status_own_id is None
+        return views.model_fields(kernel) if kernel else {}
 
     def __len__(self) -> int:
         """Count the running kernels; the dead do not keep a server from shutting down."""

@@ -78,6 +78,8 @@ class Charge:
     kernel_id: str
     manager: Manager
     turn: Turn
+    seen: bool = True
+    """Whether we see its processes; a gateway's and an external kernel's we do not."""
     follower: Follower | None = None
     restart_limit: int | None = None
     """The restarter's own limit, as configured."""
@@ -109,7 +111,7 @@ class Supervisor:
     # -- kernels come --------------------------------------------------------------------
 
     def take_charge(
-        self, manager: Manager, kernel_id: str, name: str, status: Status = Status.STARTING
+        self, manager: Manager, kernel_id: str, name: str, *, seen: bool = True
     ) -> Charge:
         """Begin to supervise a kernel.
 
@@ -117,15 +119,15 @@ class Supervisor:
             manager: Its manager.
             kernel_id: Its id.
             name: Its kernelspec's name.
-            status: ``starting`` for a new one, ``unknown`` for one that runs elsewhere.
+            seen: Whether its process is ours to see.
 
         Returns:
             What is held for it.
         """
         charge = self._charges.get(kernel_id)
         if charge is None:
-            charge = self._charges[kernel_id] = Charge(kernel_id, manager, Turn())
-            self.tracker.add(kernel_id, name, status)
+            charge = self._charges[kernel_id] = Charge(kernel_id, manager, Turn(), seen)
+            self.tracker.add(kernel_id, name, Status.STARTING if seen else Status.UNKNOWN)
         return charge
 
     def charge_of(self, manager: Manager) -> Charge | None:
@@ -138,8 +140,15 @@ class Supervisor:
 
     def present(self, manager: Manager) -> Kernel | None:
         """Return a kernel as the tracker knows it, if we see its processes ourselves."""
-        kernel = self.tracker.get(manager.kernel_status_id or "")
-        return kernel if kernel is not None and kernel.status is not Status.UNKNOWN else None
+        charge = self.charge_of(manager)
+        return self.tracker.get(charge.kernel_id) if charge and charge.seen else None
+
+    def started(self, manager: Manager) -> None:
+        """Note that a start is over: without a launch of ours, its process runs elsewhere."""
+        charge = self.charge_of(manager)
+        kernel = self.tracker.get(charge.kernel_id) if charge else None
+        if charge is not None and kernel is not None and kernel.status is Status.STARTING:
+            charge.seen = False
 
     def reported(self, kernel_id: str, word: str) -> None:
         """Take in what the manager of a kernel that runs elsewhere says of it."""

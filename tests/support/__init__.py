@@ -1,0 +1,1 @@
+"""What the tests share: a real server in a subprocess and a kernel that misbehaves on request."""

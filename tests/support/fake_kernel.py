@@ -1,0 +1,214 @@
+"""A kernel that misbehaves on request: plain pyzmq, its own 20 lines of wire format, up in some 50 ms.
+
+    python fake_kernel.py -f CONNECTION_FILE --mode=good
+
+`--mode` takes one mode, or a comma list: the n-th start with the same `--starts` file takes the n-th, the last repeats.
+`execute_request` understands one command: `wait PATH` (busy until PATH exists), `die CODE`, `signal NUMBER`, `flood LINES`,
+`error`; anything else does nothing and succeeds. SIGINT is ignored, heartbeat and control answer while a command waits.
+"""
+
+import argparse
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import signal
+import sys
+import time
+import uuid
+from pathlib import Path
+
+import zmq
+
+MODES = {
+    "good": "answers on shell, control and heartbeat, publishes busy and idle with their parent",
+    "die-at-start": "ends before it binds, with --code or --signal, once --gate is there",
+    "never-binds": "lives, but no socket is ever bound",
+    "mute": "binds, never answers anything",
+    "no-starting": "good, but sends no `starting`",
+    "no-iopub": "answers on shell and control, publishes nothing",
+    "garbage": "good, but also sends broken, wrongly signed and senseless messages",
+    "deaf": "good, but ignores SIGTERM and shutdown_request",
+    "slow": "binds, is good once --gate is there",
+    "die-on-gate": "good, ends with --code or --signal once --gate is there",
+}
+
+
+class Wire:
+    """The five sockets of a connection file, and signed messages on them."""
+
+    def __init__(self, connection: dict) -> None:
+        self.key = connection["key"].encode()
+        self.session = uuid.uuid4().hex
+        context = zmq.Context()
+        kinds = {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "hb": zmq.REP, "iopub": zmq.PUB}
+        self.sockets = {name: context.socket(kind) for name, kind in kinds.items()}
+        for name, socket in self.sockets.items():
+            socket.linger = 500
+            if connection["transport"] == "tcp":
+                socket.bind(f"tcp://{connection['ip']}:{connection[name + '_port']}")
+            else:
+                socket.bind(f"ipc://{connection['ip']}-{connection[name + '_port']}")
+
+    def sign(self, parts: list[bytes]) -> bytes:
+        """The hex digest that the receiver will check."""
+        return hmac.new(self.key, b"".join(parts), hashlib.sha256).hexdigest().encode()
+
+    def frames(self, msg_type: str, content: object, parent: dict, metadata: object = None) -> list[bytes]:
+        """Signature and four parts of a message."""
+        now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
+        header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session, "username": "fake"}
+        header |= {"date": now, "version": "5.3"}
+        parts = [json.dumps(part).encode() for part in (header, parent, metadata or {}, content)]
+        return [self.sign(parts), *parts]
+
+    def publish(self, msg_type: str, content: object, parent: dict) -> None:
+        """Send on iopub."""
+        topic = f"kernel.{self.session}.{msg_type}".encode()
+        self.sockets["iopub"].send_multipart([topic, b"<IDS|MSG>", *self.frames(msg_type, content, parent)])
+
+    def rubbish(self, channel: str, prefix: list[bytes]) -> None:
+        """Send what no kernel should: every message here must change nothing."""
+        busy = self.frames("status", {"execution_state": "busy"}, {"msg_id": "x", "msg_type": "execute_request"})
+        no_json = [b"\xff\xfe{", b"{}", b"{}", b"{}"]
+        no_dict = [b"[1]", b'"x"', b"3", b"null"]
+        odd = [self.frames("status", content, {}) for content in ({}, [], {"execution_state": ["busy"]}, {"execution_state": "x"})]
+        short = [[b""], [b"only", b"two"], [b"<IDS|MSG>"], [b"<IDS|MSG>", b"a", b"b"], [os.urandom(40)]]
+        wrong = [[b"<IDS|MSG>", b"0" * 64, *busy[1:]], [b"<IDS|MSG>", b"", *busy[1:]]]
+        signed = [[b"<IDS|MSG>", self.sign(parts), *parts] for parts in (no_json, no_dict)]
+        for frames in short + wrong + signed + [[b"<IDS|MSG>", *message] for message in odd]:
+            self.sockets[channel].send_multipart([*prefix, *frames])
+
+
+class Kernel:
+    """Serves one connection file in one mode until it is told to end."""
+
+    def __init__(self, args: argparse.Namespace, mode: str) -> None:
+        self.args, self.mode = args, mode
+        self.wire = Wire(json.loads(Path(args.f).read_text()))
+        self.count = 0
+
+    def run(self) -> None:
+        """Answer for ever."""
+        while self.mode == "mute" or (self.mode == "slow" and not Path(self.args.gate).exists()):
+            self.serve(["hb"] if self.mode == "slow" else [])
+        if self.mode != "no-starting":
+            self.say("status", {"execution_state": "starting"}, {})
+        while True:
+            self.serve(["shell", "control", "hb"])
+
+    def serve(self, channels: list[str]) -> None:
+        """Answer at most one message of each channel; looks at the gate every 10 ms."""
+        if self.mode == "die-on-gate" and Path(self.args.gate).exists():
+            end(self.args)
+        poller = zmq.Poller()
+        for channel in channels:
+            poller.register(self.wire.sockets[channel], zmq.POLLIN)
+        if not channels:
+            time.sleep(0.01)
+        for socket, _ in poller.poll(10) if channels else []:
+            if socket is self.wire.sockets["hb"]:
+                socket.send_multipart(socket.recv_multipart())
+            else:
+                self.answer(socket)
+
+    def say(self, msg_type: str, content: object, parent: dict) -> None:
+        """Publish, unless this mode does not."""
+        if self.mode != "no-iopub":
+            self.wire.publish(msg_type, content, parent)
+        if self.mode == "garbage":
+            self.wire.rubbish("iopub", [b"kernel.x.status"])
+
+    def answer(self, socket: zmq.Socket) -> None:
+        """Take one request, publish busy, reply, publish idle."""
+        frames = socket.recv_multipart()
+        at = frames.index(b"<IDS|MSG>")
+        idents, parent, request = frames[:at], json.loads(frames[at + 2]), json.loads(frames[at + 5])
+        self.say("status", {"execution_state": "busy"}, parent)
+        name = parent["msg_type"].removesuffix("_request")
+        reply = getattr(self, "do_" + name, lambda *_: {"status": "ok"})(request, parent)
+        if self.mode == "garbage" and socket is self.wire.sockets["shell"]:
+            self.wire.rubbish("shell", idents)
+        socket.send_multipart([*idents, b"<IDS|MSG>", *self.wire.frames(name + "_reply", reply, parent)])
+        self.say("status", {"execution_state": "idle"}, parent)
+        if name == "shutdown" and self.mode != "deaf":
+            sys.exit(0)
+
+    def do_kernel_info(self, _request: dict, _parent: dict) -> dict:
+        """Say who we are."""
+        language = {"name": "none", "version": "0", "mimetype": "text/plain", "file_extension": ".txt"}
+        versions = {"protocol_version": "5.3", "implementation": "fake", "implementation_version": "0"}
+        return {"status": "ok", **versions, "language_info": language, "banner": "", "help_links": []}
+
+    def do_execute(self, request: dict, parent: dict) -> dict:
+        """Do the one command of the code."""
+        command, _, argument = request["code"].partition(" ")
+        self.count += 1
+        self.say("execute_input", {"code": request["code"], "execution_count": self.count}, parent)
+        if command == "wait":
+            while not Path(argument).exists():
+                self.serve(["control", "hb"])
+        if command == "die":
+            os._exit(int(argument))
+        if command == "signal":
+            os.kill(os.getpid(), int(argument))
+        for line in range(int(argument) if command == "flood" else 0):
+            self.say("stream", {"name": "stdout", "text": f"{line}\n"}, parent)
+        if command == "error":
+            return {"status": "error", "execution_count": self.count, "ename": "Wanted", "evalue": argument, "traceback": []}
+        return {"status": "ok", "execution_count": self.count, "payload": [], "user_expressions": {}}
+
+
+def end(args: argparse.Namespace) -> None:
+    """End this process as the arguments say."""
+    if args.signal:
+        if args.signal != signal.SIGKILL:
+            signal.signal(args.signal, signal.SIG_DFL)
+        os.kill(os.getpid(), args.signal)
+    os._exit(args.code)
+
+
+def start_number(starts: str | None) -> int:
+    """How many processes with this starts file came before; leaves our pid in it."""
+    if starts is None:
+        return 0
+    with Path(starts).open("a+") as file:
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        file.seek(0)
+        return len(file.readlines()) - 1
+
+
+def main() -> None:
+    """Parse the arguments and be the kernel they ask for."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("-f", required=True, help="connection file")
+    parser.add_argument("--mode", default="good", help="; ".join(f"{mode}: {text}" for mode, text in MODES.items()))
+    parser.add_argument("--gate", help="a path; what it opens depends on the mode")
+    parser.add_argument("--code", type=int, default=1)
+    parser.add_argument("--signal", type=int, default=0)
+    parser.add_argument("--starts", help="a file that gets one line, our pid, for each start")
+    parser.add_argument("--stderr", help="text to leave on stderr at the start")
+    args = parser.parse_args()
+    modes = args.mode.split(",")
+    mode = modes[min(start_number(args.starts), len(modes) - 1)]
+    if mode not in MODES:
+        parser.error(f"no mode {mode!r}; there are {', '.join(MODES)}")
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if args.stderr:
+        print(args.stderr, file=sys.stderr, flush=True)
+    if mode == "deaf":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    while mode == "die-at-start" and args.gate and not Path(args.gate).exists():
+        time.sleep(0.01)
+    if mode == "die-at-start":
+        end(args)
+    while mode == "never-binds":
+        signal.pause()
+    with contextlib.suppress(KeyboardInterrupt):
+        Kernel(args, mode).run()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,74 @@
+"""An extension for a server under test: makes the calls that Python code in the server can make, on request.
+
+    POST probe {"call": "wait_for_state", "kernel_id": ..., "on": "mapping" | "kernel", "arguments": {...}}
+"""
+
+import asyncio
+import inspect
+import json
+
+from jupyter_server.base.handlers import APIHandler
+from jupyter_server.utils import url_path_join
+from tornado import web
+
+
+class ProbeHandler(APIHandler):
+    """Makes one call and tells its result or its exception."""
+
+    _track_activity = False
+
+    @web.authenticated
+    async def post(self):  # noqa: ANN201
+        """Run the call that the body names."""
+        body = self.get_json_body()
+        try:
+            result = await getattr(self, "do_" + body["call"])(**body.get("with", {}))
+        except Exception as error:  # noqa: BLE001 - the exception is what the test wants to see
+            names = [each.__name__ for each in type(error).__mro__]
+            result = {"error": names, "reason": getattr(error, "reason", None), "message": str(error)}
+        self.finish(json.dumps(result))
+
+    async def do_wait_for_state(self, kernel_id, on, **arguments):  # noqa: ANN001, ANN003, ANN201
+        """`wait_for_state` of the mapping manager or of the kernel's own."""
+        if on == "mapping":
+            state = await self.kernel_manager.wait_for_state(kernel_id, **arguments)
+        else:
+            state = await self.kernel_manager.get_kernel(kernel_id).wait_for_state(**arguments)
+        return {word: getattr(state, word) for word in ("status", "execution_state", "state", "reason")}
+
+    async def do_traits(self, kernel_id):  # noqa: ANN001, ANN201
+        """The words on the kernel's own manager, and what `ready` gives."""
+        kernel = self.kernel_manager.get_kernel(kernel_id)
+        ready = kernel.ready
+        ready = asyncio.wrap_future(ready) if not asyncio.isfuture(ready) else ready
+        await asyncio.wait_for(ready, 10)
+        return {"status": kernel.status, "execution_state": kernel.execution_state, "reason": kernel.reason}
+
+    async def do_imports(self):  # noqa: ANN201
+        """The exceptions that callers import."""
+        from kernel_status_ext import KernelStateTimeout, KernelStateUnreachable  # noqa: PLC0415
+
+        return {
+            "timeout": issubclass(KernelStateTimeout, TimeoutError),
+            "unreachable": issubclass(KernelStateUnreachable, Exception),
+        }
+
+    async def do_tracker(self):  # noqa: ANN201
+        """Whether other extensions find the tracker."""
+        return {"there": self.settings.get("kernel_status") is not None}
+
+    async def do_no_activity(self):  # noqa: ANN201
+        """What core does once a minute when `shutdown_no_activity_timeout` is set."""
+        result = self.serverapp.shutdown_no_activity()
+        if inspect.isawaitable(result):
+            await result
+        return {}
+
+
+def _jupyter_server_extension_points():  # noqa: ANN202
+    return [{"module": "probe_extension"}]
+
+
+def _load_jupyter_server_extension(serverapp):  # noqa: ANN001, ANN202
+    route = url_path_join(serverapp.web_app.settings["base_url"], "probe")
+    serverapp.web_app.add_handlers(".*$", [(route, ProbeHandler)])
