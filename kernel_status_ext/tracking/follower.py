@@ -21,6 +21,7 @@ from ..core.model import (
     ShellAnswered,
     StartOverdue,
 )
+from .attention import Attention
 from .iopub import Parts, Reader, split
 from .probe import PatientQuestion, Question
 from .process import watch_process
@@ -79,6 +80,7 @@ class Follower:
         self._idle_questions: dict[str, Question] = {}
         self._control_question: Question | None = None
         self._iopub = reader.open(wire.connect("iopub"), self._received)
+        self._attention = Attention(self._iopub.socket)
         self._shell_question: Question | None = PatientQuestion(
             reader, wire, "shell", self._replied
         )
@@ -143,11 +145,11 @@ class Follower:
             if parts is None:
                 raise GarbledMessage("no delimiter or too few frames")  # noqa: TRY301
             header, parent = read_header(parts[1]), read_header(parts[2])
-            self._heed(parts, header, parent)
+            self._heed(frames[0], parts, header, parent)
         except GarbledMessage as garbled:
             self._complain(f"sent garbage on iopub ({garbled}), which is ignored")
 
-    def _heed(self, parts: Parts, header: Header, parent: Header) -> None:
+    def _heed(self, topic: bytes, parts: Parts, header: Header, parent: Header) -> None:
         is_status = header.msg_type == "status"
         if (is_status or not self._heard) and not self._wire.is_genuine(parts):
             self._complain("sent a wrongly signed message on iopub, which is ignored")
@@ -161,7 +163,10 @@ class Follower:
         if is_activity(header, parent, self._wire.tracked, busy=busy):
             self._wire.on_activity()
         if is_status:
+            self._attention.status(topic)
             self._status(parts[4], parent)
+        else:
+            self._attention.other()
 
     def _status(self, content: bytes, parent: Header) -> None:
         event = status_event(parent, content, self._wire.tracked, self.generation, self._now())
@@ -217,6 +222,7 @@ class Follower:
             question.close()
         self._idle_questions.clear()
         self._watch.close()
+        self._attention.close()
         self._iopub.close()
 
     def _now(self) -> datetime:
