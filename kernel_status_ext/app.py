@@ -8,8 +8,9 @@ from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Float, Integer
 
 from .api import kernels
+from .jupyter.charge import Settings
 from .jupyter.plug import plug_in, plug_in_late
-from .jupyter.supervisor import Settings, Supervisor
+from .jupyter.supervisor import Supervisor
 
 
 class KernelStatusApp(ExtensionApp):

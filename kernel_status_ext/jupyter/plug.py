@@ -6,7 +6,9 @@ from typing import Any
 
 from jupyter_server.gateway.gateway_client import GatewayClient
 
-from .managers import revived_session_class, tracked, tracked_mapping_class
+from .kernel import tracked
+from .mapping import tracked_mapping_class
+from .sessions import revived_session_class
 from .supervisor import Supervisor
 
 
@@ -31,7 +33,7 @@ def plug_in(serverapp: Any, supervisor: Supervisor) -> None:
         )
         serverapp.session_manager_class = revived_session_class(serverapp.session_manager_class)
         original()
-        supervisor.mapping = serverapp.kernel_manager
+        supervisor.afterlife.mapping = serverapp.kernel_manager
 
     serverapp.init_configurables = init_configurables
 
@@ -43,13 +45,13 @@ def plug_in_late(serverapp: Any, supervisor: Supervisor) -> None:
         serverapp: A ServerApp that loads its extensions.
         supervisor: Gets to know what the managers do.
     """
-    if supervisor.mapping is not None:
+    if supervisor.afterlife.mapping is not None:
         return
     mapping, sessions = serverapp.kernel_manager, serverapp.session_manager
     mapping.__class__ = tracked_mapping_class(type(mapping), supervisor)
     mapping.kernel_manager_factory = mapping._create_kernel_manager_factory()
     sessions.__class__ = revived_session_class(type(sessions))
-    supervisor.mapping = mapping
+    supervisor.afterlife.mapping = mapping
     for kernel_id, manager in mapping._kernels.items():
         tracked(manager, supervisor).kernel_status_own_id = kernel_id
         mapping._meet(kernel_id)

@@ -1,0 +1,97 @@
+"""What happens to a kernel after its death: it is cleaned up, kept for a while, and let go."""
+
+from __future__ import annotations
+
+from logging import Logger
+
+from jupyter_core.utils import ensure_async
+from jupyter_server.prometheus.metrics import KERNEL_CURRENTLY_RUNNING_TOTAL
+from tornado.ioloop import IOLoop
+
+from ..core.words import Status
+from ..tracking.tasks import spawn
+from ..tracking.tracker import Tracker
+from .charge import Charge, Manager, Settings
+
+
+class Afterlife:
+    """Keeps the dead, within bounds, and what they held for nobody."""
+
+    def __init__(self, tracker: Tracker, settings: Settings, log: Logger) -> None:
+        """Begin.
+
+        Args:
+            tracker: Knows who is dead.
+            settings: The administrator's.
+            log: The server's log.
+        """
+        self.mapping: Manager = None
+        """The server's manager of all kernels, once there is one."""
+        self._tracker = tracker
+        self._settings = settings
+        self._log = log
+        self._loop = IOLoop.current()
+
+    def dead_ids(self) -> set[str]:
+        """Return the ids of all dead kernels."""
+        return {each.id for each in self._tracker if each.status is Status.DEAD}
+
+    def died(self, charge: Charge) -> None:
+        """Take in a kernel that died by itself."""
+        kernel = self._tracker.get(charge.kernel_id)
+        reason = kernel.reason if kernel else ""
+        self._log.warning("Kernel %s is dead: %s", charge.kernel_id, reason)
+        charge.manager.stop_restarter()
+        self._count(charge, -1)
+        what = f"Kernel {charge.kernel_id}: cleaning up after its death"
+        spawn(self._clean_up(charge), what, self._log)
+        retention = self._settings.dead_kernel_retention
+        if retention > 0:
+            charge.retention = self._loop.call_later(retention, self._let_go, charge)
+
+    def revived(self, charge: Charge) -> None:
+        """Give a kernel back that is started again."""
+        self._count(charge, +1)
+        self.keep(charge)
+
+    def keep(self, charge: Charge) -> None:
+        """Let time not remove it any more."""
+        if charge.retention is not None:
+            self._loop.remove_timeout(charge.retention)
+            charge.retention = None
+
+    def beyond_bounds(self) -> list[str]:
+        """Return the ids of the dead that are too many, those that died first."""
+        dead = [each for each in self._tracker if each.status is Status.DEAD]
+        dead.sort(key=lambda kernel: kernel.revision)
+        return [each.id for each in dead[: max(0, len(dead) - self._settings.max_dead_kernels)]]
+
+    def let_go(self, charge: Charge) -> None:
+        """Remove a dead kernel for good."""
+        self.keep(charge)
+        self._let_go(charge)
+
+    def _let_go(self, charge: Charge) -> None:
+        if charge.kernel_id in self.mapping:
+            what = f"Kernel {charge.kernel_id}: removing it, dead for long"
+            work = ensure_async(self.mapping.shutdown_kernel(charge.kernel_id))
+            spawn(work, what, self._log)
+
+    def _count(self, charge: Charge, change: int) -> None:
+        # jupyter_server 2.21 counts in MappingKernelManager.start_kernel and shutdown_kernel.
+        if self.mapping is not None and charge.kernel_id in self.mapping:
+            name = charge.manager.kernel_name
+            KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=name).inc(change)
+
+    async def _clean_up(self, charge: Charge) -> None:
+        """Give back what a dead process held; the ports stay for its restart."""
+        manager = charge.manager
+        async with charge.turn.taken():
+            if charge.kernel_id not in self.dead_ids():
+                return
+            if manager.has_kernel and not await ensure_async(manager.is_alive()):
+                await manager.provisioner.wait()
+            await ensure_async(manager.cleanup_resources(restart=True))
+            manager.cleanup_connection_file()
+            if charge.kernel_id in self.mapping:
+                self.mapping.stop_watching_activity(charge.kernel_id)

@@ -1,0 +1,194 @@
+"""The mixin over the manager of one kernel: it reports launches, restarts and shutdowns.
+
+It is laid over whatever class is configured, so that nobody's class is lost. Each override names
+the upstream method and the version it was read in; ``super()`` is always the configured class.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from jupyter_client.manager import AsyncKernelManager
+from jupyter_core.utils import ensure_async
+from traitlets import Unicode
+
+from ..core.model import Kernel
+from ..core.targets import Wish, read_target
+from ..core.words import Status
+from .charge import restarter_acts
+from .supervisor import Supervisor
+
+if TYPE_CHECKING:
+    # For the type checker the mixins have no base: what they call on super() is dynamic.
+    Base = Any
+else:
+    Base = object
+
+
+class ToldByTracker(Unicode):
+    """A trait of a kernel manager that Jupyter assigns, and that the tracker knows better.
+
+    What Jupyter assigns is kept for kernels that we do not see (gateway); otherwise nobody
+    reads it, so that there is no second truth.
+    """
+
+    def get(self, obj: Any, cls: Any = None) -> Any:
+        """Return the tracker's word."""
+        kernel: Kernel | None = obj.kernel_status.present(obj)
+        if kernel is None:
+            return super().get(obj, cls)
+        return str(getattr(kernel, str(self.name)))
+
+
+class TrackedKernelManager(Base):
+    """Over the manager of one kernel: tells of launches, restarters, and the kernel's words."""
+
+    kernel_status: Supervisor
+    kernel_status_own_id: str | None = None
+
+    @property
+    def kernel_status_id(self) -> str | None:
+        """The kernel's id, known before Jupyter sets it."""
+        return self.kernel_status_own_id or self.kernel_id
+
+    @property
+    def status(self) -> str:
+        """The life of the kernel's process (contract, section 1)."""
+        kernel = self.kernel_status.tracker.get(self.kernel_status_id or "")
+        return str(kernel.status if kernel else Status.UNKNOWN)
+
+    async def wait_for_state(
+        self,
+        *,
+        status: Wish = None,
+        execution_state: Wish = None,
+        state: Wish = None,
+        timeout: float | None = None,
+        since: int | None = None,
+    ) -> Kernel:
+        """Wait until this kernel is in a state.
+
+        Args:
+            status: Any of these words (a comma list or several words); None for any.
+            execution_state: The same for what its shells do.
+            state: The same for the one word.
+            timeout: Seconds at most; 0 looks once, None waits for ever.
+            since: A revision: the states must come true in a later change.
+
+        Returns:
+            The kernel as it was when the state was reached.
+
+        Raises:
+            ValueError: An unknown word or an impossible combination.
+            KernelStateTimeout: The time is over.
+            KernelStateUnreachable: It is dead, or was removed.
+            RevisionUnknown: ``since`` is not known (any more).
+            KeyError: The kernel was never started.
+        """
+        target = read_target(
+            status=status, execution_state=execution_state, state=state, change=since is not None
+        )
+        kernel_id = self.kernel_status_id or ""
+        return await self.kernel_status.tracker.wait(kernel_id, target, timeout, since)
+
+    async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
+        # jupyter_client 8.10, KernelManager._async_launch_kernel: "override in a subclass"; every
+        # start, restart and autorestart comes through here.
+        await super()._async_launch_kernel(kernel_cmd, **kw)
+        self.kernel_status.launched(self)
+
+    def start_restarter(self) -> None:
+        """Let the restarter follow the contract's limits."""
+        # jupyter_client 8.10, KernelManager.start_restarter
+        super().start_restarter()
+        charge = self.kernel_status.charge_of(self)
+        if charge is not None:
+            self.kernel_status.restarting.started(charge)
+
+
+class TrackedAsyncKernelManager(TrackedKernelManager):
+    """The same, and it reports what is asked for; Jupyter Server's managers are of this kind."""
+
+    async def start_kernel(self, *args: Any, **kwargs: Any) -> Any:
+        """Start, and tell why it failed."""
+        # jupyter_client 8.10, AsyncKernelManager.start_kernel
+        with self._failures_told():
+            answer = await ensure_async(super().start_kernel(*args, **kwargs))
+        self.kernel_status.started(self)
+        return answer
+
+    async def restart_kernel(self, *args: Any, **kwargs: Any) -> Any:
+        """Restart, in its turn."""
+        # jupyter_client 8.10, AsyncKernelManager.restart_kernel; the restarter calls it, too
+        automatic = restarter_acts.get()
+        charge = self.kernel_status.charge_of(self)
+        if charge is None:
+            return await ensure_async(super().restart_kernel(*args, **kwargs))
+        async with charge.turn.taken():
+            if automatic and await ensure_async(self.is_alive()):
+                # Somebody's restart was first: there is a new process already.
+                return None
+            if not automatic:
+                self.kernel_status.restart_requested(charge.kernel_id)
+            with self._failures_told():
+                return await ensure_async(super().restart_kernel(*args, **kwargs))
+
+    async def shutdown_kernel(self, *args: Any, **kwargs: Any) -> Any:
+        """Shut down, in its turn."""
+        # jupyter_client 8.10, AsyncKernelManager.shutdown_kernel(now=False, restart=False)
+        charge = self.kernel_status.charge_of(self)
+        if charge is None:
+            return await ensure_async(super().shutdown_kernel(*args, **kwargs))
+        for_restart = kwargs.get("restart", args[1] if len(args) > 1 else False)
+        async with charge.turn.taken():
+            if for_restart:
+                self.kernel_status.restart_requested(charge.kernel_id)
+                return await ensure_async(super().shutdown_kernel(*args, **kwargs))
+            self.kernel_status.shutdown_requested(charge.kernel_id)
+            try:
+                return await ensure_async(super().shutdown_kernel(*args, **kwargs))
+            finally:
+                self.kernel_status.shutdown_completed(charge.kernel_id)
+
+    @contextmanager
+    def _failures_told(self) -> Iterator[None]:
+        try:
+            yield
+        except Exception as error:
+            # A boundary: whatever a launch raises is told as the kernel's reason, and raised on.
+            self.kernel_status.launch_failed(self, error)
+            raise
+
+
+@functools.cache
+def _tracked_class(base: Any) -> Any:
+    mixin = (
+        TrackedAsyncKernelManager if issubclass(base, AsyncKernelManager) else TrackedKernelManager
+    )
+    members = {
+        # jupyter_server 2.21, ServerKernelManager.execution_state and .reason; made here because
+        # traitlets names only the traits in a HasTraits class's own namespace.
+        "execution_state": ToldByTracker(None, allow_none=True),
+        "reason": ToldByTracker(""),
+        "__module__": base.__module__,
+    }
+    return type(base.__name__, (mixin, base), members)
+
+
+def tracked(manager: Any, supervisor: Supervisor) -> Any:
+    """Lay the mixin over one kernel's manager, whatever its class.
+
+    Args:
+        manager: What the configured factory made.
+        supervisor: The server's.
+
+    Returns:
+        The same manager.
+    """
+    if not isinstance(manager, TrackedKernelManager):
+        manager.__class__ = _tracked_class(manager.__class__)
+    manager.kernel_status = supervisor
+    return manager

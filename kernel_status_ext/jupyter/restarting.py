@@ -1,0 +1,94 @@
+"""The only place that deals with Jupyter's restarter: its limit, its haste, what it tells."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from logging import Logger
+
+from jupyter_core.utils import ensure_async
+
+from ..core.model import AutorestartBegan, RestarterGaveUp
+from ..core.words import Status
+from ..tracking.tasks import spawn
+from ..tracking.tracker import Tracker
+from .charge import Charge, Settings, restarter_acts
+
+
+class Restarting:
+    """Has Jupyter's restarters act at once, and not before a kernel ever answered."""
+
+    def __init__(
+        self, tracker: Tracker, settings: Settings, look: Callable[[str], None], log: Logger
+    ) -> None:
+        """Begin.
+
+        Args:
+            tracker: Knows and gets to know.
+            settings: The administrator's.
+            look: Looks at once whether a kernel's process has ended.
+            log: The server's log.
+        """
+        self._tracker = tracker
+        self._settings = settings
+        self._look = look
+        self._log = log
+
+    def will_act(self, charge: Charge) -> bool:
+        """Tell whether a restarter acts on the death of a kernel's process."""
+        manager = charge.manager
+        if not manager.autorestart or not manager.has_trait("restarter_class"):
+            return False
+        return self._limit(charge) > 0
+
+    def _limit(self, charge: Charge) -> int:
+        kernel = self._tracker.get(charge.kernel_id)
+        if kernel is None or not kernel.proven or charge.restart_limit is None:
+            return self._settings.start_retries
+        return charge.restart_limit
+
+    def set_limit(self, charge: Charge) -> None:
+        """Let the restarter have the limit that holds now."""
+        # jupyter_client 8.10, KernelRestarter.restart_limit
+        if charge.manager._restarter is not None:
+            charge.manager._restarter.restart_limit = self._limit(charge)
+
+    def hasten(self, charge: Charge) -> None:
+        """Have the restarter look now, not in up to 3 s."""
+        # jupyter_client 8.10, AsyncIOLoopKernelRestarter.poll
+        restarter = charge.manager._restarter
+        if self._settings.fast_restart and restarter and not charge.manager.shutting_down:
+            what = f"Kernel {charge.kernel_id}: restarting it"
+            spawn(ensure_async(restarter.poll()), what, self._log)
+
+    def started(self, charge: Charge) -> None:
+        """Set up the restarter of a kernel; called whenever Jupyter starts it."""
+        # jupyter_client 8.10, KernelManager.start_restarter
+        restarter = charge.manager._restarter
+        if restarter is None:
+            return
+        if charge.restart_limit is None:
+            charge.restart_limit = restarter.restart_limit
+            restarter.add_callback(lambda: self._began(charge), "restart")
+            restarter.add_callback(lambda: self._gave_up(charge), "dead")
+        self.set_limit(charge)
+        kernel = self._tracker.get(charge.kernel_id)
+        if kernel is not None and kernel.status is Status.DEAD:
+            charge.manager.stop_restarter()
+        elif kernel is not None and kernel.status is Status.AUTORESTARTING and not kernel.process:
+            self.hasten(charge)
+
+    def _began(self, charge: Charge) -> None:
+        restarter_acts.set(True)
+        self._look(charge.kernel_id)
+        kernel = self._tracker.get(charge.kernel_id)
+        if kernel is not None:
+            event = AutorestartBegan(kernel.generation, self._tracker.now())
+            self._tracker.feed(kernel.id, event)
+
+    def _gave_up(self, charge: Charge) -> None:
+        self._look(charge.kernel_id)
+        kernel = self._tracker.get(charge.kernel_id)
+        if kernel is not None:
+            limit = self._limit(charge)
+            event = RestarterGaveUp(kernel.generation, self._tracker.now(), limit)
+            self._tracker.feed(kernel.id, event)

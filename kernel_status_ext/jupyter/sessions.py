@@ -1,0 +1,34 @@
+"""The mixin over the session manager: the session of a dead kernel starts it again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ..core.words import Status
+
+if TYPE_CHECKING:
+    # For the type checker the mixins have no base: what they call on super() is dynamic.
+    Base = Any
+else:
+    Base = object
+
+
+class ReviveSessions(Base):
+    """Over the session manager: asking for the session of a dead kernel starts it again."""
+
+    async def session_exists(self, path: str) -> bool:
+        """Tell whether a path has a session; ``POST /api/sessions`` asks it, and nobody else."""
+        # jupyter_server 2.21, SessionManager.session_exists
+        exists: bool = await super().session_exists(path)
+        if exists:
+            session = await self.get_session(path=path)
+            kernel = session["kernel"]
+            if kernel.get("status") == Status.DEAD:
+                await self.kernel_manager.restart_kernel(kernel["id"])
+        return exists
+
+
+def revived_session_class(base: Any) -> Any:
+    """Lay the mixin over a session manager class."""
+    members = {"__module__": base.__module__}
+    return type(base.__name__, (ReviveSessions, base), members)
