@@ -128,7 +128,7 @@ def _explain_code(code: int | None, when: str, *, answered: bool) -> Account:
     happened = (
         f"The kernel's process is gone{when}, its exit code is not known"
         if code is None
-        else f"The kernel exited with code {code}{when}"
+        else f"The kernel exited with code {code}{when and ','}{when}"
     )
     if not answered:
         hint = "run the command of its kernelspec in a terminal to see what it says"

@@ -38,9 +38,6 @@ class Afterlife:
 
     def died(self, charge: Charge) -> None:
         """Take in a kernel that died by itself."""
-        kernel = self._tracker.get(charge.kernel_id)
-        reason = kernel.reason if kernel else ""
-        self._log.warning("Kernel %s is dead: %s", charge.kernel_id, reason)
         charge.manager.stop_restarter()
         self._count(charge, -1)
         what = f"Kernel {charge.kernel_id}: cleaning up after its death"

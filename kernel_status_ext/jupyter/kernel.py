@@ -20,6 +20,7 @@ from ..core.targets import Wish, read_target
 from ..core.words import Status
 from .charge import restarter_acts
 from .supervisor import Supervisor
+from .turns import Turn
 
 if TYPE_CHECKING:
     # For the type checker the mixins have no base: what they call on super() is dynamic.
@@ -115,8 +116,11 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
     async def start_kernel(self, *args: Any, **kwargs: Any) -> Any:
         """Start, and tell why it failed."""
         # jupyter_client 8.10, AsyncKernelManager.start_kernel
-        with self._failures_told():
-            answer = await ensure_async(super().start_kernel(*args, **kwargs))
+        charge = self.kernel_status.charge_of(self)
+        turn = charge.turn if charge else Turn()
+        async with turn.taken():
+            with self._failures_told():
+                answer = await ensure_async(super().start_kernel(*args, **kwargs))
         self.kernel_status.started(self)
         return answer
 

@@ -6,6 +6,7 @@ the upstream method and the version it was read in; ``super()`` is always the co
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Iterator
@@ -104,7 +105,7 @@ class TrackedMappingKernelManager(Base):
         # jupyter_server 2.21, MappingKernelManager.restart_kernel(kernel_id, now=False)
         self._check_kernel_id(kernel_id)
         charge = self.kernel_status.charge(kernel_id)
-        if charge is None or not charge.seen:
+        if charge is None or not self.kernel_status.sees(kernel_id):
             return await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
         self.kernel_status.look(kernel_id)
         if charge.manager.status == Status.DEAD:
@@ -132,7 +133,19 @@ class TrackedMappingKernelManager(Base):
         if kernel is not None and kernel.status is Status.TERMINATING:
             return await self._gone(kernel_id)
         self.kernel_status.shutdown_requested(kernel_id)
-        return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
+        charge = self.kernel_status.charge(kernel_id)
+        if charge is None or not self.kernel_status.sees(kernel_id):
+            return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
+        await self._start_over(kernel_id)
+        # In its turn: the upstream method reads `ready`, which a restart has replaced meanwhile.
+        async with charge.turn.taken():
+            return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
+
+    async def _start_over(self, kernel_id: str) -> None:
+        """Wait until a pending start is over: it has the turn."""
+        pending = self._pending_kernels.get(kernel_id)
+        if pending is not None and not pending.done():
+            await asyncio.wait([pending])
 
     async def _bury(self, kernel_id: str) -> None:
         manager = self._kernels[kernel_id]
@@ -177,13 +190,24 @@ class TrackedMappingKernelManager(Base):
             await self._abandon_launches()
             for kernel_id in self.kernel_status.afterlife.dead_ids() & set(self._kernels):
                 await self._bury(kernel_id)
-            for kernel_id in self._kernels:
-                self.kernel_status.shutdown_requested(kernel_id)
+            await self._shut_down(*self._kernels, **kwargs)
             try:
                 await ensure_async(super().shutdown_all(*args, **kwargs))
             except Exception:
                 # A boundary: the server stops, whatever a provisioner thinks of it.
                 self.log.exception("Not all kernels could be shut down")
+            for kernel in self.kernel_status.tracker:
+                self.kernel_status.forget(kernel.id)
+
+    async def _shut_down(self, *kernel_ids: str, now: bool = False) -> None:
+        """Shut kernels down side by side, each in its turn; upstream would not wait for that."""
+        seen = [each for each in kernel_ids if self.kernel_status.sees(each)]
+        work = (self.shutdown_kernel(each, now=now) for each in seen)
+        for kernel_id, told in zip(
+            seen, await asyncio.gather(*work, return_exceptions=True), strict=True
+        ):
+            if isinstance(told, BaseException):
+                self.log.error("Kernel %s could not be shut down", kernel_id, exc_info=told)
 
     async def _abandon_launches(self) -> None:
         for charge in self.kernel_status.being_launched():
@@ -231,8 +255,7 @@ class TrackedMappingKernelManager(Base):
             return None
         kernel_id = model["id"]
         self._meet(kernel_id)
-        charge = self.kernel_status.charge(kernel_id)
-        if charge is not None and not charge.seen:
+        if not self.kernel_status.sees(kernel_id):
             # No worse than stock: what the remote server says of it stands.
             self.kernel_status.reported(kernel_id, model.get("execution_state", ""))
             return {**self._told(kernel_id), **model}

@@ -26,7 +26,9 @@ def connect(manager: Any, channel: str) -> zmq.Socket[Any]:
         A connected socket that loses nothing while it is not read.
     """
     info = manager.get_connection_info()
-    socket: zmq.Socket[Any] = zmq.Socket(manager.context, KINDS[channel])
+    # Of the context's own making, so that destroying the context closes it; blocking, whatever
+    # the context's sockets are, for the reader drains it without waiting.
+    socket: zmq.Socket[Any] = manager.context.socket(KINDS[channel], socket_class=zmq.Socket)
     socket.linger = 0
     # All of these work only before connect.
     socket.setsockopt(zmq.RCVHWM, 0)

@@ -77,6 +77,11 @@ class Supervisor:
             self.tracker.add(kernel_id, name, Status.STARTING if seen else Status.UNKNOWN)
         return charge
 
+    def sees(self, kernel_id: str) -> bool:
+        """Tell whether a kernel is known and its processes are ours to see."""
+        charge = self._charges.get(kernel_id)
+        return charge is not None and charge.seen
+
     def charge(self, kernel_id: str) -> Charge | None:
         """Return what is held for a kernel."""
         return self._charges.get(kernel_id)
@@ -222,10 +227,13 @@ class Supervisor:
             return
         if after.proven and not before.proven:
             self.restarting.set_limit(charge)
+        asked_for = before.status is Status.TERMINATING
+        if after.reason not in ("", before.reason) and not asked_for:
+            self.log.warning("Kernel %s is %s: %s", after.id, after.status, after.reason)
         died = after.status is Status.DEAD and before.status is not Status.DEAD
         if died:
             charge.stop_following()
-        if died and before.status is not Status.TERMINATING:
+        if died and not asked_for:
             self.afterlife.died(charge)
             for kernel_id in self.afterlife.beyond_bounds():
                 self.afterlife.let_go(self._charges[kernel_id])

@@ -239,17 +239,20 @@ class Tracker:
 
         Raises:
             KeyError: The kernel is not tracked.
+            ValueError: ``timeout`` is negative or not a number.
             RevisionUnknown: ``since`` is not known (any more).
             KernelStateTimeout: The time is over.
             KernelStateUnreachable: The kernel is dead, or was removed meanwhile.
         """
+        if timeout is not None and not timeout >= 0:
+            raise ValueError(f"timeout is {timeout}; allowed are 0 or more seconds, or None.")
         entry = self._entries[kernel_id]
         reached = self._reached(entry, target, since)
         if reached is not None:
             return reached
         if entry.kernel.status is Status.DEAD:
             raise KernelStateUnreachable(entry.kernel, target, entry.kernel.reason)
-        if timeout is not None and timeout <= 0:
+        if timeout == 0:
             raise KernelStateTimeout(entry.kernel, target, timeout)
         future = asyncio.get_running_loop().create_future()
         waiter = _Waiter(target, since is not None, future)
