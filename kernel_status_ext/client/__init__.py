@@ -1,0 +1,1 @@
+"""What runs outside the server: the command line; it imports nothing of the server side."""
