@@ -13,6 +13,8 @@ if TYPE_CHECKING:
 
 RESTARTING = "it is being restarted automatically and its variables are lost"
 RESTART_IT = "restart it to go on"
+DEAD_ELSEWHERE = "The kernel's remote server says that it is dead"
+UNHEARD = "The server that runs the kernel cannot tell what it does; look whether it can be reached"
 
 
 @dataclass(frozen=True, slots=True)

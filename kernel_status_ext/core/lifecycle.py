@@ -8,7 +8,7 @@ finds the answer in ``TABLE[type(event)][kernel.status]`` and returns the kernel
 with the notices that follow. Three rules hold before any row is looked at:
 
 * News of an older generation changes nothing: that process is history.
-* News of a process that is not there (its end was told already) changes nothing.
+* News of a process that is not there any more (its end was told) changes nothing.
 * What no row foresees is a ``Surprise``: it changes nothing and is never an exception,
   because we observe kernels and do not command them.
 
@@ -32,6 +32,7 @@ from .model import (
     HeartbeatReturned,
     Kernel,
     LaunchFailed,
+    Notice,
     Process,
     ProcessExited,
     ProcessStarted,
@@ -74,8 +75,13 @@ def step(kernel: Kernel, event: Event) -> Step:
     if event.generation != _expected_generation(kernel, kind):
         return surprise(kernel, event)
     if kind in OF_A_PROCESS and kernel.process is None:
-        return Step(kernel)
-    return TABLE[kind][kernel.status](kernel, event)
+        return Step(kernel) if kernel.launched else surprise(kernel, event)
+    return _same_or_changed(kernel, TABLE[kind][kernel.status](kernel, event))
+
+
+def _same_or_changed(kernel: Kernel, outcome: Step) -> Step:
+    """Give the same object where nothing changed: the tracker tells changes by it."""
+    return replace(outcome, kernel=kernel) if outcome.kernel == kernel else outcome
 
 
 def _expected_generation(kernel: Kernel, kind: type[Event]) -> int:
@@ -114,7 +120,8 @@ def surprise(kernel: Kernel, event: Event) -> Step:
 
 
 def _started(status: Status) -> Row:
-    def row(kernel: Kernel, event: ProcessStarted) -> Step:
+    def row(present: Kernel, event: ProcessStarted) -> Step:
+        kernel, told = _unseen_end(present, event)
         automatic = status is Status.AUTORESTARTING
         stopping = status is Status.TERMINATING
         keep_reason = automatic or stopping
@@ -129,16 +136,30 @@ def _started(status: Status) -> Row:
                 requests=(),
                 subshells=(),
                 restart_count=kernel.restart_count + automatic,
-                requested_by=kernel.requested_by if stopping else None,
-            )
+                requested_by=present.requested_by if stopping else None,
+                reported=None,
+            ),
+            told,
         )
 
     return row
 
 
+def _unseen_end(kernel: Kernel, event: Event) -> tuple[Kernel, tuple[Notice, ...]]:
+    """Tell the end of a process that nobody saw end, but that cannot be there any more."""
+    if kernel.process is None:
+        return kernel, ()
+    outcome = exited(kernel, ProcessExited(kernel.generation, event.at, Exit(), restarter=False))
+    told = replace(kernel, process=None, last_termination=outcome.kernel.last_termination)
+    return told, outcome.notices
+
+
 def launch_failed(kernel: Kernel, event: LaunchFailed) -> Step:
     """No process came, so none is there."""
-    return _dead(kernel, event.cause, event.reason)
+    if kernel.process is not None and kernel.requested_by is None:
+        return surprise(kernel, event)
+    after, told = _unseen_end(kernel, event)
+    return Step(_without_process(after, Status.DEAD, event.cause, event.reason), told)
 
 
 def connected(kernel: Kernel, event: Answered) -> Step:
@@ -166,7 +187,7 @@ def overdue(kernel: Kernel, event: StartOverdue) -> Step:
 
 
 def began(kernel: Kernel, event: RequestBegan) -> Step:
-    """One more request runs."""
+    """One more request runs; what ran goes on, for iopub does not tell the channel."""
     if event.request in kernel.requests:
         return Step(kernel)
     subshells = kernel.subshells
@@ -228,25 +249,47 @@ def restarting(kernel: Kernel, _event: RestartRequested) -> Step:
 def terminating(kernel: Kernel, event: ShutdownRequested) -> Step:
     """The present process, if any, is to end."""
     return Step(
-        replace(kernel, status=Status.TERMINATING, reason="", cause=None, requested_by=event.by)
+        replace(
+            kernel,
+            status=Status.TERMINATING,
+            reason="",
+            cause=None,
+            requested_by=event.by,
+            reported=_last_known(kernel),
+        )
     )
+
+
+def _last_known(kernel: Kernel) -> ExecutionState | None:
+    return ExecutionState.UNKNOWN if kernel.status is Status.UNKNOWN else kernel.reported
 
 
 def autorestarting(kernel: Kernel, event: AutorestartBegan) -> Step:
     """The restarter saw an end that we did not see."""
+    if kernel.status is Status.RESTARTING and (kernel.requested_by or kernel.process is None):
+        return Step(kernel)
     if kernel.process is None:
-        return Step(replace(kernel, status=Status.AUTORESTARTING))
+        if kernel.status is Status.AUTORESTARTING:
+            return Step(kernel)
+        reason = causes.sentence("The kernel's process is gone", causes.RESTARTING)
+        return Step(_without_process(kernel, Status.AUTORESTARTING, Cause.LOST, reason))
     return exited(kernel, ProcessExited(event.generation, event.at, Exit(), restarter=True))
 
 
 def gave_up(kernel: Kernel, event: RestarterGaveUp) -> Step:
     """No process is coming any more."""
-    last = kernel.last_termination
-    if last is None or not kernel.proven:
-        reason = last.reason if last else causes.sentence("The kernel's process is gone")
-        return _dead(kernel, last.cause if last else Cause.LOST, reason)
-    told = last.reason.split(";", 1)[0].removesuffix(".")
-    return _dead(kernel, Cause.CRASH_LOOP, causes.crash_loop(event.deaths, told))
+    if kernel.status is Status.RESTARTING and (kernel.requested_by or kernel.process is None):
+        return Step(kernel)
+    after, told = _unseen_end(kernel, event)
+    last = after.last_termination
+    if last is None:
+        reason = causes.sentence("The kernel's process is gone")
+        return Step(_without_process(after, Status.DEAD, Cause.LOST, reason), told)
+    cause, reason = last.cause, last.reason
+    if kernel.proven:
+        what = last.reason.split(";", 1)[0].removesuffix(".")
+        cause, reason = Cause.CRASH_LOOP, causes.crash_loop(event.deaths, what)
+    return Step(_without_process(after, Status.DEAD, cause, reason), told)
 
 
 def exited(kernel: Kernel, event: ProcessExited) -> Step:
@@ -324,18 +367,31 @@ def _without_process(kernel: Kernel, status: Status, cause: Cause | None, reason
 def stopped(kernel: Kernel, _event: ShutdownCompleted | LaunchFailed) -> Step:
     """Jupyter is done with it, whether we saw the process end or there was none."""
     cause, happened = causes.REQUESTED[kernel.requested_by or RequestedBy.SHUTDOWN]
-    return _dead(kernel, cause, causes.sentence(happened))
+    after, told = _unseen_end(kernel, _event)
+    return Step(_without_process(after, Status.DEAD, cause, causes.sentence(happened)), told)
 
 
 def reported(kernel: Kernel, event: Reported) -> Step:
     """Believe the manager of a kernel whose process we do not see; ours we see ourselves."""
     if kernel.launched:
         return Step(kernel)
-    if event.execution_state is ExecutionState.DEAD:
-        reason = causes.sentence("The kernel's remote server says that it is dead")
-        return _dead(kernel, Cause.REMOTE, reason)
-    status = REPORTED_STATUS[event.execution_state]
-    return Step(replace(kernel, status=status, reported=event.execution_state))
+    word = event.execution_state
+    if word is ExecutionState.DEAD:
+        if kernel.status is Status.DEAD:
+            return Step(kernel)
+        return _dead(kernel, Cause.REMOTE, causes.sentence(causes.DEAD_ELSEWHERE))
+    if kernel.status is Status.RESTARTING and REPORTED_STATUS[word] is not Status.CONNECTED:
+        return Step(kernel)
+    unheard = word is ExecutionState.UNKNOWN
+    return Step(
+        replace(
+            kernel,
+            status=REPORTED_STATUS[word],
+            reason=causes.sentence(causes.UNHEARD) if unheard else "",
+            cause=Cause.REMOTE if unheard else None,
+            reported=word,
+        )
+    )
 
 
 REPORTED_STATUS = {
@@ -369,6 +425,7 @@ TABLE: dict[type[Event], dict[Status, Row]] = {
         connected=surprise,
         unresponsive=surprise,
         terminating=stopped,
+        dead=stay,
     ),
     Answered: _row(stay, connecting=connected, restarting=connected, autorestarting=connected),
     StartOverdue: _row(stay, connecting=overdue, restarting=overdue),
@@ -379,12 +436,11 @@ TABLE: dict[type[Event], dict[Status, Row]] = {
     HeartbeatReturned: _row(stay, unresponsive=responsive),
     RestartRequested: _row(restarting, starting=stay, terminating=stay),
     ShutdownRequested: _row(terminating, terminating=stay, dead=stay),
-    ShutdownCompleted: _row(stay, terminating=stopped),
+    ShutdownCompleted: _row(surprise, terminating=stopped, restarting=stay, dead=stay),
     AutorestartBegan: _row(
         autorestarting,
         unknown=surprise,
         starting=surprise,
-        restarting=stay,
         terminating=stay,
     ),
     RestarterGaveUp: _row(

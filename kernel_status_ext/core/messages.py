@@ -6,7 +6,7 @@ Cheap by design (docs/explanation/architecture.md): a header is all that is read
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
@@ -14,6 +14,8 @@ from .model import MAIN_SHELL, Event, Request, RequestBegan, RequestEnded
 
 if TYPE_CHECKING:
     from datetime import datetime
+
+M = TypeVar("M")
 
 CONTROL_TYPES = frozenset(
     {
@@ -39,7 +41,7 @@ class Header(msgspec.Struct, frozen=True):
     """The fields of a header or parent header that are looked at."""
 
     msg_type: str | None = None
-    msg_id: str = ""
+    msg_id: str | None = ""
     subshell_id: str | None = None
 
 
@@ -49,13 +51,26 @@ class StatusContent(msgspec.Struct, frozen=True):
     execution_state: str
 
 
-GarbledMessage = msgspec.MsgspecError
-"""Raised by the readers here for what is no message of the protocol."""
+class GarbledMessage(ValueError):
+    """What was read is no message of the protocol."""
 
-read_header = msgspec.json.Decoder(Header).decode
+
+def _reader(kind: type[M]) -> Callable[[bytes], M]:
+    decode = msgspec.json.Decoder(kind).decode
+
+    def read(raw: bytes) -> M:
+        try:
+            return decode(raw)
+        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+            raise GarbledMessage(str(error)) from error
+
+    return read
+
+
+read_header = _reader(Header)
 """Read a header (bytes); raises GarbledMessage. An empty parent header gives an empty Header."""
 
-_read_status = msgspec.json.Decoder(StatusContent).decode
+_read_status = _reader(StatusContent)
 
 
 def is_activity(header: Header, parent: Header, tracked: Tracked, *, busy: bool) -> bool:
@@ -90,7 +105,7 @@ def status_event(
     said = _read_status(content).execution_state
     if parent.msg_type in CONTROL_TYPES or not tracked(parent.msg_type):
         return None
-    request = Request(parent.msg_id, parent.subshell_id or MAIN_SHELL)
+    request = Request(parent.msg_id or "", parent.subshell_id or MAIN_SHELL)
     if said == "busy":
         return RequestBegan(generation, at, request)
     if said == "idle":

@@ -129,7 +129,7 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
         # jupyter_client 8.10, AsyncKernelManager.restart_kernel; the restarter calls it, too
         automatic = restarter_acts.get()
         charge = self.kernel_status.charge_of(self)
-        if charge is None:
+        if charge is None or not charge.seen:
             return await ensure_async(super().restart_kernel(*args, **kwargs))
         async with charge.turn.taken():
             if automatic and await ensure_async(self.is_alive()):
@@ -144,7 +144,7 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
         """Shut down, in its turn."""
         # jupyter_client 8.10, AsyncKernelManager.shutdown_kernel(now=False, restart=False)
         charge = self.kernel_status.charge_of(self)
-        if charge is None:
+        if charge is None or not charge.seen:
             return await ensure_async(super().shutdown_kernel(*args, **kwargs))
         for_restart = kwargs.get("restart", args[1] if len(args) > 1 else False)
         async with charge.turn.taken():

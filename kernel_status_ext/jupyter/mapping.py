@@ -132,10 +132,10 @@ class TrackedMappingKernelManager(Base):
             return await self._bury(kernel_id)
         if kernel is not None and kernel.status is Status.TERMINATING:
             return await self._gone(kernel_id)
-        self.kernel_status.shutdown_requested(kernel_id)
         charge = self.kernel_status.charge(kernel_id)
         if charge is None or not self.kernel_status.sees(kernel_id):
             return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
+        self.kernel_status.shutdown_requested(kernel_id)
         await self._start_over(kernel_id)
         # In its turn: the upstream method reads `ready`, which a restart has replaced meanwhile.
         async with charge.turn.taken():

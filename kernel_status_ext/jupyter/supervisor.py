@@ -146,6 +146,7 @@ class Supervisor:
         charge = self.charge_of(manager) or self.take_charge(
             manager, manager.kernel_status_id, manager.kernel_name
         )
+        self.look(charge.kernel_id)
         charge.stop_following()
         pid = getattr(manager.provisioner, "pid", None)
         kernel = self._feed(charge.kernel_id, ProcessStarted, pid=pid)
@@ -183,9 +184,9 @@ class Supervisor:
     def launch_failed(self, manager: Manager, error: BaseException) -> None:
         """Tell that no process came."""
         charge = self.charge_of(manager)
-        kernel = self.tracker.get(charge.kernel_id) if charge else None
-        if charge is None or kernel is None or kernel.process is not None:
+        if charge is None:
             return
+        self.look(charge.kernel_id)
         cause, reason = failures.explain(manager, error)
         self._feed(charge.kernel_id, LaunchFailed, cause=cause, reason=reason)
 

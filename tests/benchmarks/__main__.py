@@ -14,13 +14,16 @@ from .measurement import Options
 from .runner import Outcome, measure
 
 MEASUREMENTS = {
-    module.MEASUREMENT.name: module.MEASUREMENT for module in (readiness, death, restart, start, flood, idle)
+    module.MEASUREMENT.name: module.MEASUREMENT
+    for module in (readiness, death, restart, start, flood, idle)
 }
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Measure, print and return 0 when every target was reached, else 1."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that servers are stopped
+    signal.signal(
+        signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM)
+    )  # so that servers are stopped
     chosen = parser().parse_args(arguments)
     facts = report.environment()
     print(report.headline(facts), flush=True)
@@ -37,9 +40,17 @@ def main(arguments: list[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     """Return the command line."""
     default = Options()
-    made = argparse.ArgumentParser(prog="python -m tests.benchmarks", description="Measure stock and ours in turn.")
-    made.add_argument("--only", action="append", choices=MEASUREMENTS, help="this measurement only (repeatable)")
-    made.add_argument("--rounds", type=positive, help="rounds per side; flood and idle never do more than their own 2")
+    made = argparse.ArgumentParser(
+        prog="python -m tests.benchmarks", description="Measure stock and ours in turn."
+    )
+    made.add_argument(
+        "--only", action="append", choices=MEASUREMENTS, help="this measurement only (repeatable)"
+    )
+    made.add_argument(
+        "--rounds",
+        type=positive,
+        help="rounds per side; flood and idle never do more than their own 2",
+    )
     made.add_argument("--json", type=Path, metavar="FILE", help="write every sample to this file")
     made.add_argument("--flood-kernels", type=positive, default=default.flood_kernels, metavar="N")
     made.add_argument("--flood-lines", type=positive, default=default.flood_lines, metavar="N")
@@ -72,9 +83,18 @@ def show(outcome: Outcome) -> None:
 
 def document(facts: dict[str, Any], outcomes: dict[str, Outcome]) -> dict[str, Any]:
     """Return everything for JSON."""
-    figures = {result.figure.key: report.data(result) for outcome in outcomes.values() for result in outcome.results}
+    figures = {
+        result.figure.key: report.data(result)
+        for outcome in outcomes.values()
+        for result in outcome.results
+    }
     problems = {name: outcome.problems for name, outcome in outcomes.items()}
-    return {"environment": facts, "figures": figures, "problems": problems, "load_after": report.load()}
+    return {
+        "environment": facts,
+        "figures": figures,
+        "problems": problems,
+        "load_after": report.load(),
+    }
 
 
 def all_reached(outcomes: dict[str, Outcome]) -> bool:

@@ -50,7 +50,11 @@ def heard_by_waiter(server: Server, kernel_id: str) -> tuple[float, float]:
 
 def hear(waiter: httpx.Client, kernel_id: str, revision: int) -> float:
     """Return when `/wait` told of a death later than the revision."""
-    params: dict[str, str | int] = {"status": "autorestarting,dead", "since": revision, "timeout": 20}
+    params: dict[str, str | int] = {
+        "status": "autorestarting,dead",
+        "since": revision,
+        "timeout": 20,
+    }
     answer = waiter.get(f"/api/kernels/{kernel_id}/wait", params=params)
     at = time.perf_counter()
     if answer.status_code != httpx.codes.OK:

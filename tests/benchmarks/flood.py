@@ -26,7 +26,11 @@ def run(server: Server, turn: Round) -> Values:
         kernels = [start.result() for start in starts]
         clients = FloodClients({name: server.connection_file(name) for name in kernels})
         try:
-            pool.submit(clients.run, f"for i in range({turn.options.flood_lines}): print(i, flush=True)", stop)
+            pool.submit(
+                clients.run,
+                f"for i in range({turn.options.flood_lines}): print(i, flush=True)",
+                stop,
+            )
             return compare(server, clients)
         finally:
             stop.set()
@@ -81,11 +85,30 @@ MEASUREMENT = Measurement(
     rounds=2,
     heavy=True,
     figures=(
-        Figure("flood_lag", "a kernel's own execute_reply to its model saying idle for good", "s", bound=BOUND),
-        Figure("flood_kernel", "of it: until an independent subscriber heard that idle", "s", bound=BOUND),
+        Figure(
+            "flood_lag",
+            "a kernel's own execute_reply to its model saying idle for good",
+            "s",
+            bound=BOUND,
+        ),
+        Figure(
+            "flood_kernel",
+            "of it: until an independent subscriber heard that idle",
+            "s",
+            bound=BOUND,
+        ),
         Figure("flood_server", "of it: from then until the model said it", "s", bound=BOUND),
-        Figure("flood_late", f"kernels not idle {LATE:g} s after their own reply", "kernels", (ours_none(),)),
-        Figure("flood_cpu", f"CPU time of the server, first line to {LATE:g} s after the last reply", "s"),
+        Figure(
+            "flood_late",
+            f"kernels not idle {LATE:g} s after their own reply",
+            "kernels",
+            (ours_none(),),
+        ),
+        Figure(
+            "flood_cpu",
+            f"CPU time of the server, first line to {LATE:g} s after the last reply",
+            "s",
+        ),
         Figure("flood_time", "how long the flood took, first request to last reply", "s"),
     ),
     run=run,

@@ -123,7 +123,9 @@ def start_idle_kernel(server: Server) -> str:
             time.sleep(0.2)
             if server.execution_state(kernel_id) == "idle":
                 return kernel_id
-    raise RoundFailedError(f"{server.side}: kernel {kernel_id} answers and its model never said idle")
+    raise RoundFailedError(
+        f"{server.side}: kernel {kernel_id} answers and its model never said idle"
+    )
 
 
 def kill(pid: int) -> float:

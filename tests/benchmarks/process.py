@@ -17,7 +17,14 @@ import psutil
 
 EXTENSION = "kernel_status_ext"
 # Other extensions that may be installed here: off on both sides, they are not what is measured.
-OTHERS = ("jupyter_lsp", "jupyter_server_terminals", "jupyterlab", "nbclassic", "notebook", "notebook_shim")
+OTHERS = (
+    "jupyter_lsp",
+    "jupyter_server_terminals",
+    "jupyterlab",
+    "nbclassic",
+    "notebook",
+    "notebook_shim",
+)
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 20.0
 
@@ -79,7 +86,10 @@ class ServerProcess:
         """Return the pid of a kernel, found in the process table by its connection file, or None."""
         for child in self.children():
             try:
-                if child.status() != psutil.STATUS_ZOMBIE and str(connection_file) in child.cmdline():
+                if (
+                    child.status() != psutil.STATUS_ZOMBIE
+                    and str(connection_file) in child.cmdline()
+                ):
                     return int(child.pid)
             except psutil.NoSuchProcess:
                 continue
@@ -122,7 +132,11 @@ class ServerProcess:
 
     def _environment(self) -> dict[str, str]:
         """Return this process's environment with every folder of Jupyter replaced."""
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("JUPYTER", "IPYTHON"))}
+        kept = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("JUPYTER", "IPYTHON"))
+        }
         return kept | {
             "HOME": str(self._folder("home")),
             "IPYTHONDIR": str(self._folder("ipython")),

@@ -25,7 +25,9 @@ def run(server: Server, _round: Round) -> Values:
 
 def hear(waiter: httpx.Client, kernel_id: str) -> float:
     """Return when `/wait` said connected."""
-    answer = waiter.get(f"/api/kernels/{kernel_id}/wait", params={"status": "connected", "timeout": 60})
+    answer = waiter.get(
+        f"/api/kernels/{kernel_id}/wait", params={"status": "connected", "timeout": 60}
+    )
     at = time.perf_counter()
     if answer.status_code != httpx.codes.OK or answer.json()["status"] != "connected":
         raise RoundFailedError(f"/wait answered {answer.status_code} {answer.text}")

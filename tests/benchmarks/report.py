@@ -12,7 +12,14 @@ from .figures import Result, Samples, Target
 from .measurement import SIDES
 from .stats import percentile, ratio, ratio_spread
 
-PACKAGES = ("jupyter_server", "jupyter_client", "ipykernel", "tornado", "pyzmq", "kernel_status_ext")
+PACKAGES = (
+    "jupyter_server",
+    "jupyter_client",
+    "ipykernel",
+    "tornado",
+    "pyzmq",
+    "kernel_status_ext",
+)
 
 
 def environment() -> dict[str, Any]:
@@ -82,7 +89,9 @@ def _row(samples: Samples) -> str:
     cells = _summary(samples)
     if not samples:
         return f"{0:>5}{'n/a':>12}"
-    return f"{cells['n']:>5}" + "".join(f"{cells[name]:>12.4g}" for name in ("median", "p10", "p90"))
+    return f"{cells['n']:>5}" + "".join(
+        f"{cells[name]:>12.4g}" for name in ("median", "p10", "p90")
+    )
 
 
 def _cut(result: Result, side: str) -> str:

@@ -38,7 +38,9 @@ def measure(measurement: Measurement, options: Options) -> Outcome:
     """Do all rounds of one measurement: stock, ours, stock, ours, ..."""
     outcome = Outcome([Result(figure) for figure in measurement.figures])
     rounds = range(measurement.rounds_for(options))
-    batches: Sequence[Sequence[int]] = [[number] for number in rounds] if measurement.heavy else [rounds]
+    batches: Sequence[Sequence[int]] = (
+        [[number] for number in rounds] if measurement.heavy else [rounds]
+    )
     for numbers in batches:
         with pair(measurement.sides, outcome) as servers:
             for number in numbers:
@@ -56,7 +58,9 @@ def play(measurement: Measurement, server: Server, turn: Round, outcome: Outcome
         finally:
             server.delete_kernels()
     except ROUND_ERRORS as error:
-        outcome.problems.append(f"{server.side}, round {turn.number + 1}: {type(error).__name__}: {error}")
+        outcome.problems.append(
+            f"{server.side}, round {turn.number + 1}: {type(error).__name__}: {error}"
+        )
 
 
 @contextmanager
@@ -84,7 +88,11 @@ def warm_up(server: Server) -> None:
     present = code == httpx.codes.OK
     if present != (server.side == "ours"):
         lines = [line for line in server.process.log_text().splitlines() if EXTENSION in line]
-        raise ServerError("\n    ".join([f"{server.side}: GET .../status answered {code}; the log says:", *lines[:4]]))
+        raise ServerError(
+            "\n    ".join(
+                [f"{server.side}: GET .../status answered {code}; the log says:", *lines[:4]]
+            )
+        )
 
 
 def say(line: str) -> None:

@@ -111,4 +111,6 @@ class Server:
                 time.sleep(0.05)
             else:
                 return
-        raise ServerError(f"{self.side}: the server does not answer:\n{self.process.log_text()[-2000:]}")
+        raise ServerError(
+            f"{self.side}: the server does not answer:\n{self.process.log_text()[-2000:]}"
+        )

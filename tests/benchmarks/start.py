@@ -23,7 +23,9 @@ MEASUREMENT = Measurement(
     name="start",
     rounds=20,
     figures=(
-        Figure("start", "POST to the first reply to an independent client", "ms", (ratio_at_most(1.1),)),
+        Figure(
+            "start", "POST to the first reply to an independent client", "ms", (ratio_at_most(1.1),)
+        ),
         Figure("start_post", "of it: until the POST was answered", "ms"),
     ),
     run=run,

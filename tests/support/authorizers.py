@@ -8,6 +8,6 @@ HEADER = "X-Deny"
 class DenyByHeader(Authorizer):
     """Denies `ACTION:RESOURCE` of the header `X-Deny`, allows all else."""
 
-    def is_authorized(self, handler, user, action, resource):  # noqa: ANN001, ANN201 - upstream's signature
+    def is_authorized(self, handler, user, action, resource):
         """Tell whether the request may."""
         return handler.request.headers.get(HEADER) != f"{action}:{resource}"

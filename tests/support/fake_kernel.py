@@ -1,10 +1,11 @@
-"""A kernel that misbehaves on request: plain pyzmq, its own 20 lines of wire format, up in some 50 ms.
+"""A kernel that misbehaves on request: plain pyzmq, its own wire format, up in 50 ms.
 
     python fake_kernel.py -f CONNECTION_FILE --mode=good
 
-`--mode` takes one mode, or a comma list: the n-th start with the same `--starts` file takes the n-th, the last repeats.
-`execute_request` understands one command: `wait PATH` (busy until PATH exists), `die CODE`, `signal NUMBER`, `flood LINES`,
-`error`; anything else does nothing and succeeds. SIGINT is ignored, heartbeat and control answer while a command waits.
+`--mode` takes one mode, or a comma list: the n-th start with the same `--starts` file takes the
+n-th of them, the last repeats. `execute_request` understands one command: `wait PATH` (busy until
+PATH exists), `die CODE`, `signal NUMBER`, `flood LINES`, `error`; anything else does nothing and
+succeeds. SIGINT is ignored; heartbeat and control answer while a command waits.
 """
 
 import argparse
@@ -42,7 +43,13 @@ class Wire:
         self.key = connection["key"].encode()
         self.session = uuid.uuid4().hex
         context = zmq.Context()
-        kinds = {"shell": zmq.ROUTER, "control": zmq.ROUTER, "stdin": zmq.ROUTER, "hb": zmq.REP, "iopub": zmq.PUB}
+        kinds = {
+            "shell": zmq.ROUTER,
+            "control": zmq.ROUTER,
+            "stdin": zmq.ROUTER,
+            "hb": zmq.REP,
+            "iopub": zmq.PUB,
+        }
         self.sockets = {name: context.socket(kind) for name, kind in kinds.items()}
         for name, socket in self.sockets.items():
             socket.linger = 500
@@ -55,10 +62,17 @@ class Wire:
         """The hex digest that the receiver will check."""
         return hmac.new(self.key, b"".join(parts), hashlib.sha256).hexdigest().encode()
 
-    def frames(self, msg_type: str, content: object, parent: dict, metadata: object = None) -> list[bytes]:
+    def frames(
+        self, msg_type: str, content: object, parent: dict, metadata: object = None
+    ) -> list[bytes]:
         """Signature and four parts of a message."""
         now = time.strftime("%Y-%m-%dT%H:%M:%S.000000Z", time.gmtime())
-        header = {"msg_id": uuid.uuid4().hex, "msg_type": msg_type, "session": self.session, "username": "fake"}
+        header = {
+            "msg_id": uuid.uuid4().hex,
+            "msg_type": msg_type,
+            "session": self.session,
+            "username": "fake",
+        }
         header |= {"date": now, "version": "5.3"}
         parts = [json.dumps(part).encode() for part in (header, parent, metadata or {}, content)]
         return [self.sign(parts), *parts]
@@ -66,15 +80,28 @@ class Wire:
     def publish(self, msg_type: str, content: object, parent: dict) -> None:
         """Send on iopub."""
         topic = f"kernel.{self.session}.{msg_type}".encode()
-        self.sockets["iopub"].send_multipart([topic, b"<IDS|MSG>", *self.frames(msg_type, content, parent)])
+        self.sockets["iopub"].send_multipart(
+            [topic, b"<IDS|MSG>", *self.frames(msg_type, content, parent)]
+        )
 
     def rubbish(self, channel: str, prefix: list[bytes]) -> None:
         """Send what no kernel should: every message here must change nothing."""
-        busy = self.frames("status", {"execution_state": "busy"}, {"msg_id": "x", "msg_type": "execute_request"})
+        busy = self.frames(
+            "status", {"execution_state": "busy"}, {"msg_id": "x", "msg_type": "execute_request"}
+        )
         no_json = [b"\xff\xfe{", b"{}", b"{}", b"{}"]
         no_dict = [b"[1]", b'"x"', b"3", b"null"]
-        odd = [self.frames("status", content, {}) for content in ({}, [], {"execution_state": ["busy"]}, {"execution_state": "x"})]
-        short = [[b""], [b"only", b"two"], [b"<IDS|MSG>"], [b"<IDS|MSG>", b"a", b"b"], [os.urandom(40)]]
+        odd = [
+            self.frames("status", content, {})
+            for content in ({}, [], {"execution_state": ["busy"]}, {"execution_state": "x"})
+        ]
+        short = [
+            [b""],
+            [b"only", b"two"],
+            [b"<IDS|MSG>"],
+            [b"<IDS|MSG>", b"a", b"b"],
+            [os.urandom(40)],
+        ]
         wrong = [[b"<IDS|MSG>", b"0" * 64, *busy[1:]], [b"<IDS|MSG>", b"", *busy[1:]]]
         signed = [[b"<IDS|MSG>", self.sign(parts), *parts] for parts in (no_json, no_dict)]
         for frames in short + wrong + signed + [[b"<IDS|MSG>", *message] for message in odd]:
@@ -124,22 +151,43 @@ class Kernel:
         """Take one request, publish busy, reply, publish idle."""
         frames = socket.recv_multipart()
         at = frames.index(b"<IDS|MSG>")
-        idents, parent, request = frames[:at], json.loads(frames[at + 2]), json.loads(frames[at + 5])
+        idents, parent, request = (
+            frames[:at],
+            json.loads(frames[at + 2]),
+            json.loads(frames[at + 5]),
+        )
         self.say("status", {"execution_state": "busy"}, parent)
         name = parent["msg_type"].removesuffix("_request")
         reply = getattr(self, "do_" + name, lambda *_: {"status": "ok"})(request, parent)
         if self.mode == "garbage" and socket is self.wire.sockets["shell"]:
             self.wire.rubbish("shell", idents)
-        socket.send_multipart([*idents, b"<IDS|MSG>", *self.wire.frames(name + "_reply", reply, parent)])
+        socket.send_multipart(
+            [*idents, b"<IDS|MSG>", *self.wire.frames(name + "_reply", reply, parent)]
+        )
         self.say("status", {"execution_state": "idle"}, parent)
         if name == "shutdown" and self.mode != "deaf":
             sys.exit(0)
 
     def do_kernel_info(self, _request: dict, _parent: dict) -> dict:
         """Say who we are."""
-        language = {"name": "none", "version": "0", "mimetype": "text/plain", "file_extension": ".txt"}
-        versions = {"protocol_version": "5.3", "implementation": "fake", "implementation_version": "0"}
-        return {"status": "ok", **versions, "language_info": language, "banner": "", "help_links": []}
+        language = {
+            "name": "none",
+            "version": "0",
+            "mimetype": "text/plain",
+            "file_extension": ".txt",
+        }
+        versions = {
+            "protocol_version": "5.3",
+            "implementation": "fake",
+            "implementation_version": "0",
+        }
+        return {
+            "status": "ok",
+            **versions,
+            "language_info": language,
+            "banner": "",
+            "help_links": [],
+        }
 
     def do_execute(self, request: dict, parent: dict) -> dict:
         """Do the one command of the code."""
@@ -156,8 +204,19 @@ class Kernel:
         for line in range(int(argument) if command == "flood" else 0):
             self.say("stream", {"name": "stdout", "text": f"{line}\n"}, parent)
         if command == "error":
-            return {"status": "error", "execution_count": self.count, "ename": "Wanted", "evalue": argument, "traceback": []}
-        return {"status": "ok", "execution_count": self.count, "payload": [], "user_expressions": {}}
+            return {
+                "status": "error",
+                "execution_count": self.count,
+                "ename": "Wanted",
+                "evalue": argument,
+                "traceback": [],
+            }
+        return {
+            "status": "ok",
+            "execution_count": self.count,
+            "payload": [],
+            "user_expressions": {},
+        }
 
 
 def end(args: argparse.Namespace) -> None:
@@ -184,7 +243,9 @@ def main() -> None:
     """Parse the arguments and be the kernel they ask for."""
     parser = argparse.ArgumentParser()
     parser.add_argument("-f", required=True, help="connection file")
-    parser.add_argument("--mode", default="good", help="; ".join(f"{mode}: {text}" for mode, text in MODES.items()))
+    parser.add_argument(
+        "--mode", default="good", help="; ".join(f"{mode}: {text}" for mode, text in MODES.items())
+    )
     parser.add_argument("--gate", help="a path; what it opens depends on the mode")
     parser.add_argument("--code", type=int, default=1)
     parser.add_argument("--signal", type=int, default=0)

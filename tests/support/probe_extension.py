@@ -1,11 +1,12 @@
-"""An extension for a server under test: makes the calls that Python code in the server can make, on request.
+"""An extension for a server under test: makes the calls of Python code there, on request.
 
-    POST probe {"call": "wait_for_state", "kernel_id": ..., "on": "mapping" | "kernel", "arguments": {...}}
+POST probe {"call": "wait_for_state", "with": {"kernel_id": ..., "on": "mapping" | "kernel"}}
 """
 
 import asyncio
 import inspect
 import json
+from pathlib import Path
 
 from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
@@ -18,33 +19,54 @@ class ProbeHandler(APIHandler):
     _track_activity = False
 
     @web.authenticated
-    async def post(self):  # noqa: ANN201
+    async def post(self):
         """Run the call that the body names."""
         body = self.get_json_body()
         try:
             result = await getattr(self, "do_" + body["call"])(**body.get("with", {}))
         except Exception as error:  # noqa: BLE001 - the exception is what the test wants to see
             names = [each.__name__ for each in type(error).__mro__]
-            result = {"error": names, "reason": getattr(error, "reason", None), "message": str(error)}
+            result = {
+                "error": names,
+                "reason": getattr(error, "reason", None),
+                "message": str(error),
+            }
         self.finish(json.dumps(result))
 
-    async def do_wait_for_state(self, kernel_id, on, **arguments):  # noqa: ANN001, ANN003, ANN201
+    async def do_wait_for_state(self, kernel_id, on, **arguments):
         """`wait_for_state` of the mapping manager or of the kernel's own."""
         if on == "mapping":
             state = await self.kernel_manager.wait_for_state(kernel_id, **arguments)
         else:
             state = await self.kernel_manager.get_kernel(kernel_id).wait_for_state(**arguments)
-        return {word: getattr(state, word) for word in ("status", "execution_state", "state", "reason")}
+        return {
+            word: getattr(state, word) for word in ("status", "execution_state", "state", "reason")
+        }
 
-    async def do_traits(self, kernel_id):  # noqa: ANN001, ANN201
+    async def do_note_end(self, kernel_id, path):
+        """Leave in a file how the kernel ended, also when that is with the server."""
+
+        async def note() -> None:
+            state = await self.kernel_manager.wait_for_state(kernel_id, status="dead", timeout=60)
+            told = json.dumps({"status": state.status, "cause": state.cause})
+            await asyncio.to_thread(Path(path).write_text, told)
+
+        self.settings.setdefault("notes", []).append(asyncio.ensure_future(note()))
+        return {}
+
+    async def do_traits(self, kernel_id):
         """The words on the kernel's own manager, and what `ready` gives."""
         kernel = self.kernel_manager.get_kernel(kernel_id)
         ready = kernel.ready
         ready = asyncio.wrap_future(ready) if not asyncio.isfuture(ready) else ready
         await asyncio.wait_for(ready, 10)
-        return {"status": kernel.status, "execution_state": kernel.execution_state, "reason": kernel.reason}
+        return {
+            "status": kernel.status,
+            "execution_state": kernel.execution_state,
+            "reason": kernel.reason,
+        }
 
-    async def do_imports(self):  # noqa: ANN201
+    async def do_imports(self):
         """The exceptions that callers import."""
         from kernel_status_ext import KernelStateTimeout, KernelStateUnreachable  # noqa: PLC0415
 
@@ -53,11 +75,11 @@ class ProbeHandler(APIHandler):
             "unreachable": issubclass(KernelStateUnreachable, Exception),
         }
 
-    async def do_tracker(self):  # noqa: ANN201
+    async def do_tracker(self):
         """Whether other extensions find the tracker."""
         return {"there": self.settings.get("kernel_status") is not None}
 
-    async def do_no_activity(self):  # noqa: ANN201
+    async def do_no_activity(self):
         """What core does once a minute when `shutdown_no_activity_timeout` is set."""
         result = self.serverapp.shutdown_no_activity()
         if inspect.isawaitable(result):
@@ -65,10 +87,10 @@ class ProbeHandler(APIHandler):
         return {}
 
 
-def _jupyter_server_extension_points():  # noqa: ANN202
+def _jupyter_server_extension_points():
     return [{"module": "probe_extension"}]
 
 
-def _load_jupyter_server_extension(serverapp):  # noqa: ANN001, ANN202
+def _load_jupyter_server_extension(serverapp):
     route = url_path_join(serverapp.web_app.settings["base_url"], "probe")
     serverapp.web_app.add_handlers(".*$", [(route, ProbeHandler)])

@@ -4,7 +4,7 @@
         kernel = server.start_kernel("python3")
         answer = server.wait(kernel, execution_state="idle")
 
-Nothing here sleeps but `eventually`, the bounded look-again for what no call of the server can wait for.
+Nothing here sleeps but `eventually`, the bounded look-again for what no call can wait for.
 """
 
 from __future__ import annotations
@@ -36,11 +36,18 @@ T = TypeVar("T")
 SUPPORT = Path(__file__).parent
 FAKE_KERNEL = SUPPORT / "fake_kernel.py"
 IGNORING_SIGINT = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
-"""So it ignores SIGINT from its first instruction on; a restart sends one, maybe before Python is up."""
+"""So it ignores SIGINT from the start; a restart sends one, maybe before Python is up."""
 EXTENSION = "kernel_status_ext"
 MARK = "KERNEL_STATUS_TEST_SERVER"
 
-OTHER_EXTENSIONS = ("jupyterlab", "jupyter_lsp", "jupyter_server_terminals", "notebook", "notebook_shim", "nbclassic")
+OTHER_EXTENSIONS = (
+    "jupyterlab",
+    "jupyter_lsp",
+    "jupyter_server_terminals",
+    "notebook",
+    "notebook_shim",
+    "nbclassic",
+)
 """Switched off where they are installed: they only make the start slower."""
 
 
@@ -52,7 +59,9 @@ def eventually(look: Callable[[], T], timeout: float = 10, what: str = "") -> T:
     """
     deadline = time.monotonic() + timeout
     while not (seen := look()):
-        assert time.monotonic() < deadline, f"not within {timeout} s: {what or look}, last seen {seen!r}"
+        assert time.monotonic() < deadline, (
+            f"not within {timeout} s: {what or look}, last seen {seen!r}"
+        )
         time.sleep(0.02)
     return seen
 
@@ -105,6 +114,7 @@ class Gate:
         return f"wait {self.path}"
 
     def __str__(self) -> str:
+        """Give the path, for an argument of the fake kernel."""
         return str(self.path)
 
 
@@ -129,7 +139,9 @@ class Call:
 
     def __init__(self, server: Server, method: str, path: str, **params: object) -> None:
         self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
-        target = urllib.parse.urljoin(server.base_url, path) + ("?" + urllib.parse.urlencode(params) if params else "")
+        target = urllib.parse.urljoin(server.base_url, path) + (
+            "?" + urllib.parse.urlencode(params) if params else ""
+        )
         self.connection.request(method, target, headers={"Authorization": f"token {server.token}"})
 
     def answer(self, timeout: float = 60) -> Answer:
@@ -171,7 +183,7 @@ class Server:
         specs: kernelspecs of fake kernels that exist from the start, `name: options` as for `fake`.
     """
 
-    def __init__(  # noqa: PLR0913 - the switches of a server
+    def __init__(
         self,
         *args: str,
         config: Mapping[str, Mapping[str, Any]] | None = None,
@@ -196,7 +208,7 @@ class Server:
         self.args = args
         self.launch(wait=wait)
 
-    # -- the process ---------------------------------------------------------------------------------------------
+    # -- the process
 
     def _environment(self, more: Mapping[str, str]) -> dict[str, str]:
         own = {
@@ -205,14 +217,18 @@ class Server:
             "JUPYTER_DATA_DIR": self.data,
             "JUPYTER_CONFIG_DIR": self.config,
             "IPYTHONDIR": self.home / "ipython",
-            "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
+            "PYTHONPATH": os.pathsep.join([str(SUPPORT), os.environ.get("PYTHONPATH", "")]).rstrip(
+                os.pathsep
+            ),
             MARK: self.mark,
         }
         foreign = ("JUPYTER", "IPYTHON", "JPY_")
         kept = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         return kept | {name: str(value) for name, value in own.items()} | dict(more)
 
-    def _write_config(self, config: Mapping[str, Mapping[str, Any]], *, enable: bool | None) -> None:
+    def _write_config(
+        self, config: Mapping[str, Mapping[str, Any]], *, enable: bool | None
+    ) -> None:
         extensions: dict[str, bool] = dict.fromkeys(OTHER_EXTENSIONS, False)
         if enable is not None:
             extensions[EXTENSION] = enable
@@ -222,7 +238,7 @@ class Server:
         (self.config / "jupyter_server_config.json").write_text(text)
 
     def launch(self, *, wait: bool = True) -> None:
-        """Start the process: done at once by the constructor, again only after `stop`, in the same folders."""
+        """Start the process: the constructor does; again after `stop`, in the same folders."""
         self.port = free_port()
         self.ended: Ended | None = None
         self.process = self._spawn(self.args)
@@ -231,18 +247,31 @@ class Server:
             self._wait_until_up()
 
     def command(self, *args: str) -> str:
-        """Run `jupyter server ARGS` with the folders of this server and give all it wrote; it must succeed."""
+        """Run `jupyter server ARGS` with the folders of this server and give what it wrote."""
         command = [sys.executable, "-m", "jupyter_server", *args]
-        done = subprocess.run(command, env=self.env, capture_output=True, text=True, check=False, timeout=60)  # noqa: S603
+        done = subprocess.run(
+            command, env=self.env, capture_output=True, text=True, check=False, timeout=60
+        )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
 
     def _spawn(self, args: tuple[str, ...]) -> subprocess.Popen[bytes]:
-        command = [sys.executable, "-m", "jupyter_server", "--allow-root", "--no-browser", "--ServerApp.ip=127.0.0.1"]
+        command = [
+            sys.executable,
+            "-m",
+            "jupyter_server",
+            "--allow-root",
+            "--no-browser",
+            "--ServerApp.ip=127.0.0.1",
+        ]
         command += [f"--port={self.port}", f"--IdentityProvider.token={self.token}"]
-        command += [f"--ServerApp.base_url={self.base_url}", f"--ServerApp.root_dir={self.root}", *args]
+        command += [
+            f"--ServerApp.base_url={self.base_url}",
+            f"--ServerApp.root_dir={self.root}",
+            *args,
+        ]
         with (self.folder / "log").open("ab") as log:
-            return subprocess.Popen(  # noqa: S603 - our own arguments
+            return subprocess.Popen(
                 command,
                 env=self.env,
                 stdout=log,
@@ -254,11 +283,15 @@ class Server:
 
     def _client(self) -> httpx.Client:
         url = f"http://127.0.0.1:{self.port}{self.base_url}"
-        return httpx.Client(base_url=url, headers={"Authorization": f"token {self.token}"}, timeout=60)
+        return httpx.Client(
+            base_url=url, headers={"Authorization": f"token {self.token}"}, timeout=60
+        )
 
     def _wait_until_up(self) -> None:
         def up() -> bool:
-            assert self.process.poll() is None, f"the server exited with {self.process.returncode}:\n{self.log()}"
+            assert self.process.poll() is None, (
+                f"the server exited with {self.process.returncode}:\n{self.log()}"
+            )
             for info in self.runtime.glob(f"jpserver-{self.process.pid}.json"):
                 with contextlib.suppress(ValueError):  # half written
                     self._use_port(json.loads(info.read_text())["port"])
@@ -292,14 +325,21 @@ class Server:
         return self.ps.num_fds()
 
     def kernel_processes(self, kernel_id: str = "") -> list[psutil.Process]:
-        """The living processes that this server has started, of one kernel or of all; zombies are not counted."""
+        """The living processes that this server has started, of one kernel or of all."""
         others = [process for process in self._marked() if process.pid != self.process.pid]
-        return [process for process in others if any(kernel_id in part for part in _command_line(process))]
+        return [
+            process
+            for process in others
+            if any(kernel_id in part for part in _command_line(process))
+        ]
 
     def _marked(self) -> Iterator[psutil.Process]:
         for process in psutil.process_iter():
             with contextlib.suppress(psutil.Error):
-                if process.environ().get(MARK) == self.mark and process.status() != psutil.STATUS_ZOMBIE:
+                if (
+                    process.environ().get(MARK) == self.mark
+                    and process.status() != psutil.STATUS_ZOMBIE
+                ):
                     yield process
 
     def stop(self, timeout: float = 20, how: signal.Signals = signal.SIGTERM) -> Ended:
@@ -328,16 +368,18 @@ class Server:
         self._kill_all()
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def __enter__(self) -> Server:
+    def __enter__(self) -> Server:  # noqa: PYI034 - Self is younger than Python 3.10
+        """Give the running server."""
         return self
 
     def __exit__(self, *_: object) -> None:
+        """Stop the server and clean up."""
         try:
             self.stop()
         finally:
             self.close()
 
-    # -- kernels that misbehave ------------------------------------------------------------------------------------
+    # -- kernels that misbehave
 
     def gate(self) -> Gate:
         """A gate that is still closed."""
@@ -348,13 +390,16 @@ class Server:
 
         Args:
             spec: its name; a new one by default.
-            mode: see `fake_kernel.py`; `options` are its other arguments.
+            mode: see `fake_kernel.py`.
+            options: its other arguments.
         """
         name = spec or f"fake-{uuid.uuid4().hex[:8]}"
         starts = self.data / "kernels" / name / "starts"
         arguments = {"mode": mode, "starts": starts} | options
         argv = [*IGNORING_SIGINT, sys.executable, str(FAKE_KERNEL), "-f", "{connection_file}"]
-        return self.spec(name, [*argv, *(f"--{option}={value}" for option, value in arguments.items())])
+        return self.spec(
+            name, [*argv, *(f"--{option}={value}" for option, value in arguments.items())]
+        )
 
     def spec(self, name: str, argv: list[str], **more: object) -> str:
         """Write any kernelspec and give its name."""
@@ -381,17 +426,20 @@ class Server:
         return sorted(self.runtime.glob("kernel-*.json"))
 
     @contextlib.contextmanager
-    def client(self, kernel_id: str) -> Iterator[BlockingKernelClient]:
-        """A zmq client of the kernel that knows nothing of the server."""
-        client = BlockingKernelClient(connection_file=str(self.runtime / f"kernel-{kernel_id}.json"))
+    def client(self, kernel_id: str, *, hb: bool = False) -> Iterator[BlockingKernelClient]:
+        """A zmq client of the kernel that knows nothing of the server, with heartbeat or not."""
+        client = BlockingKernelClient(
+            connection_file=str(self.runtime / f"kernel-{kernel_id}.json")
+        )
         client.load_connection_file()
-        client.start_channels()
+        client.start_channels(hb=hb)
         try:
             yield client
         finally:
             client.stop_channels()
+            client.context.destroy(linger=0)
 
-    # -- the calls ---------------------------------------------------------------------------------------------------
+    # -- the calls
 
     def start_kernel(self, name: str = "python3", **body: object) -> str:
         """POST a kernel, not waiting for more, and give its id."""
@@ -418,7 +466,9 @@ class Server:
         return self._body(self.http.post(path, json=body), expect)
 
     def _body(self, response: httpx.Response, expect: int) -> Any:
-        assert response.status_code == expect, f"{response.request.url}: {response.status_code} {response.text[:600]}"
+        assert response.status_code == expect, (
+            f"{response.request.url}: {response.status_code} {response.text[:600]}"
+        )
         return response.json() if response.content else None
 
     def model(self, kernel_id: str) -> dict[str, Any]:
@@ -468,7 +518,7 @@ class Server:
         return answer.json()
 
     def send(self, method: str, path: str, **params: object) -> Call:
-        """Send a request without waiting for its answer; the server has taken it up when this returns."""
+        """Send a request without waiting for its answer; the server has begun it then."""
         call = Call(self, method, path, **params)
         self.taken_up()
         return call
@@ -478,6 +528,6 @@ class Server:
         return self.send("GET", f"api/kernels/{kernel_id}/wait", **params)
 
     def taken_up(self) -> None:
-        """Some round trips: the server has one loop, so what was sent before has been read and begun after them."""
+        """Some round trips: with its one loop, the server has begun what was sent before."""
         for _ in range(5):
             self.http.get("api")

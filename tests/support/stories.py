@@ -1,4 +1,4 @@
-"""Reading what a kernel has been through: its history as short stories, its times, runs of requests on it."""
+"""Reading what a kernel has been through, as short stories, and sending it requests."""
 
 from __future__ import annotations
 
@@ -21,15 +21,55 @@ TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 """The one form of times."""
 
 STATUS_KEYS = {
-    *("id", "name", "state", "status", "execution_state", "reason", "cause", "revision", "generation", "pid", "since"),
-    *("started_at", "connected_at", "restart_count", "running", "queued", "waiting_for_input", "subshells"),
+    *(
+        "id",
+        "name",
+        "state",
+        "status",
+        "execution_state",
+        "reason",
+        "cause",
+        "revision",
+        "generation",
+        "pid",
+        "since",
+    ),
+    *(
+        "started_at",
+        "connected_at",
+        "restart_count",
+        "running",
+        "queued",
+        "waiting_for_input",
+        "subshells",
+    ),
     "last_termination",
 }
 TERMINATION_KEYS = {
-    *("generation", "pid", "cause", "reason", "hint", "exit_code", "signal", "expected", "requested_by", "started_at"),
+    *(
+        "generation",
+        "pid",
+        "cause",
+        "reason",
+        "hint",
+        "exit_code",
+        "signal",
+        "expected",
+        "requested_by",
+        "started_at",
+    ),
     *("finished_at", "run_id", "peak_memory", "cpu_seconds", "traceback"),
 }
-CHANGE_KEYS = {"revision", "at", "generation", "status", "execution_state", "state", "reason", "cause"}
+CHANGE_KEYS = {
+    "revision",
+    "at",
+    "generation",
+    "status",
+    "execution_state",
+    "state",
+    "reason",
+    "cause",
+}
 STOCK_KEYS = {"id", "name", "last_activity", "execution_state", "connections"}
 MODEL_KEYS = STOCK_KEYS | {"status", "reason"}
 
@@ -50,7 +90,9 @@ def story(seen: Iterable[dict[str, Any]], word: str) -> list[Any]:
     return [value for value, _ in itertools.groupby(change[word] for change in seen)]
 
 
-def reply_to(client: BlockingKernelClient, channel: str, msg_id: str, timeout: float = 20) -> dict[str, Any]:
+def reply_to(
+    client: BlockingKernelClient, channel: str, msg_id: str, timeout: float = 20
+) -> dict[str, Any]:
     """The reply to this request, others dropped."""
     receive = client.get_control_msg if channel == "control" else client.get_shell_msg
     while True:
@@ -59,7 +101,7 @@ def reply_to(client: BlockingKernelClient, channel: str, msg_id: str, timeout: f
             return reply
 
 
-def request(  # noqa: PLR0913 - the parts of a message
+def request(
     client: BlockingKernelClient,
     msg_type: str,
     content: dict[str, Any] | None = None,
@@ -74,14 +116,22 @@ def request(  # noqa: PLR0913 - the parts of a message
     return message["header"]["msg_id"]
 
 
-def ask(client: BlockingKernelClient, msg_type: str, channel: str = "shell", **content: object) -> dict[str, Any]:
+def ask(
+    client: BlockingKernelClient, msg_type: str, channel: str = "shell", **content: object
+) -> dict[str, Any]:
     """Send a request and give the content of its reply."""
     return reply_to(client, channel, request(client, msg_type, content, channel))["content"]
 
 
 def execute(client: BlockingKernelClient, code: str, subshell_id: str | None = None) -> str:
     """Send a cell and give its id."""
-    content = {"code": code, "silent": False, "store_history": True, "user_expressions": {}, "allow_stdin": False}
+    content = {
+        "code": code,
+        "silent": False,
+        "store_history": True,
+        "user_expressions": {},
+        "allow_stdin": False,
+    }
     return request(client, "execute_request", content, subshell_id=subshell_id)
 
 

@@ -1,0 +1,329 @@
+"""The table in docs/reference/lifecycle.md, written by hand, against the code: cell by cell."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pytest
+from support.dialogues import (
+    CONNECTED,
+    News,
+    after,
+    answered,
+    autorestart,
+    began,
+    complain,
+    completed,
+    died,
+    early,
+    ended,
+    exited,
+    gave_up,
+    heard,
+    launch_failed,
+    new_kernel,
+    overdue,
+    reported,
+    restart,
+    shell_answered,
+    shutdown,
+    silent,
+    started,
+)
+
+from kernel_status_ext.core import model
+from kernel_status_ext.core.lifecycle import TABLE, step
+from kernel_status_ext.core.model import Event, Kernel, Surprise
+from kernel_status_ext.core.words import ExecutionState, RequestedBy, Status
+
+PAGE = Path(__file__).parents[2] / "docs" / "reference" / "lifecycle.md"
+NOTHING, SURPRISE, IMPOSSIBLE = "·", "!", "\N{EN DASH}"
+
+EVENTS = {each.__name__: each for each in Event.__subclasses__()}
+
+
+# -- reading the page ------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One answer of the table."""
+
+    event: str
+    when: tuple[str, ...]
+    status: Status
+    answer: str
+
+    def __str__(self) -> str:
+        """Name the test of this cell."""
+        when = f" ({', '.join(self.when)})" if self.when else ""
+        return f"{self.event}{when} in {self.status}"
+
+
+def tables(text: str) -> list[list[list[str]]]:
+    """Read the markdown tables of a page, each as rows of stripped cells."""
+    found: list[list[list[str]]] = [[]]
+    for line in text.splitlines():
+        if line.startswith("|"):
+            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
+        elif found[-1]:
+            found.append([])
+    return [table for table in found if table]
+
+
+def read_cells() -> list[Cell]:
+    """Read the one table of events and statuses."""
+    (table,) = (each for each in tables(PAGE.read_text("utf-8")) if each[0][0] == "event")
+    columns = [Status(head.strip("`")) for head in table[0][2:]]
+    return [
+        Cell(event.strip("`"), tuple(filter(None, when.split("; "))), status, answer)
+        for event, when, *answers in table[2:]
+        for status, answer in zip(columns, answers, strict=True)
+    ]
+
+
+CELLS = read_cells()
+
+
+# -- the kernels and the news that the rows speak of -----------------------------------------
+
+
+def elsewhere(*news: News) -> Kernel:
+    """A kernel that was met running where we see no process."""
+    return after(*news, kernel=new_kernel(Status.UNKNOWN))
+
+
+UNSEEN = {
+    Status.UNKNOWN: [elsewhere(reported(ExecutionState.UNKNOWN))],
+    Status.CONNECTING: [elsewhere(reported(ExecutionState.STARTING))],
+    Status.CONNECTED: [elsewhere(reported(ExecutionState.IDLE))],
+}
+"""Kernels that run elsewhere; only `Reported` tells these apart from others of their status."""
+
+KERNELS: dict[Status, list[Kernel]] = {
+    Status.UNKNOWN: UNSEEN[Status.UNKNOWN],
+    Status.STARTING: [after()],
+    Status.CONNECTING: [after(started())],
+    Status.CONNECTED: [
+        after(*CONNECTED),
+        after(*CONNECTED, restart(), exited(0), started(), answered()),
+    ],
+    Status.UNRESPONSIVE: [after(*CONNECTED, silent())],
+    Status.RESTARTING: [
+        after(*CONNECTED, restart()),
+        after(started(), restart()),
+        after(*CONNECTED, restart(), exited(0)),
+        after(*CONNECTED, exited(1), restart()),
+        after(*CONNECTED, restart(), exited(0), started()),
+        after(launch_failed(), restart()),
+        after(launch_failed(), restart(), started()),
+    ],
+    Status.AUTORESTARTING: [
+        after(*CONNECTED, died(1)),
+        after(started(), died(1)),
+        after(*CONNECTED, died(1), started()),
+    ],
+    Status.TERMINATING: [
+        after(*CONNECTED, shutdown()),
+        after(started(), shutdown()),
+        after(*CONNECTED, restart(), shutdown()),
+        after(*CONNECTED, died(1), shutdown()),
+        after(shutdown()),
+        after(shutdown(), started()),
+    ],
+    Status.DEAD: [
+        after(*CONNECTED, exited(1)),
+        after(started(), exited(1)),
+        after(*CONNECTED, shutdown(), exited(0)),
+        after(shutdown(), completed()),
+        after(launch_failed()),
+    ],
+}
+"""For each status, kernels in all the situations that the rows tell apart."""
+
+OF_A_PROCESS = {
+    *("Answered", "StartOverdue", "RequestBegan", "RequestEnded", "ShellAnswered"),
+    *("HeartbeatLost", "HeartbeatReturned", "ProcessExited"),
+}
+"""News that only a process can give."""
+
+
+def _requested(kernel: Kernel) -> bool:
+    return kernel.process is not None and kernel.requested_by is not None
+
+
+CONDITIONS: dict[str, Callable[[Kernel], bool]] = {
+    "a process runs": lambda kernel: kernel.process is not None,
+    "no process": lambda kernel: kernel.process is None,
+    "asked to end": _requested,
+    "not asked to end": lambda kernel: kernel.process is not None and not _requested(kernel),
+    "asked to end, or no process": lambda kernel: kernel.process is None or _requested(kernel),
+    "its request runs": lambda kernel: kernel.process is not None,
+    "launched here": lambda kernel: kernel.launched,
+    "never launched here": lambda kernel: not kernel.launched,
+}
+"""What a row may say of the kernel."""
+
+NEWS: dict[str, News] = {
+    "ProcessStarted": started(1000),
+    "LaunchFailed": launch_failed(),
+    "Answered": answered(),
+    "StartOverdue": overdue(99),
+    "RequestBegan": began(),
+    "RequestEnded": ended(),
+    "ShellAnswered": shell_answered(),
+    "HeartbeatLost": silent(33),
+    "HeartbeatReturned": heard(),
+    "RestartRequested": restart(),
+    "ShutdownRequested": shutdown(RequestedBy.SERVER_STOP),
+    "ShutdownCompleted": completed(),
+    "AutorestartBegan": autorestart(),
+    "RestarterGaveUp": gave_up(),
+    "ProcessExited": exited(9),
+    "ProcessExited; a restarter acts": died(9),
+    "Reported; idle or busy": reported(ExecutionState.BUSY),
+    "Reported; starting": reported(ExecutionState.STARTING),
+    "Reported; dead": reported(ExecutionState.DEAD),
+    "Reported; unknown": reported(ExecutionState.UNKNOWN),
+    "Reported": reported(ExecutionState.BUSY),
+}
+"""The news of each row, by its event and, where there is one, its condition."""
+
+SAID_OF_NEWS = {
+    *("its request is not known", "a restarter acts", "no restarter acts"),
+    *("idle or busy", "starting", "dead", "unknown"),
+}
+"""What a row may say of the news."""
+
+
+def kernels_of(cell: Cell) -> list[Kernel]:
+    """Every kernel that a cell speaks of."""
+    kernels = list(KERNELS[cell.status])
+    if cell.event == "Reported":
+        kernels += [each for each in UNSEEN.get(cell.status, []) if each not in kernels]
+    if cell.event in OF_A_PROCESS and cell.status not in (Status.UNKNOWN, Status.STARTING):
+        kernels = [each for each in kernels if each.launched]
+    for condition in set(cell.when) - SAID_OF_NEWS:
+        kernels = [each for each in kernels if CONDITIONS[condition](each)]
+    if "its request runs" in cell.when:
+        kernels = [after(began(), kernel=each) for each in kernels]
+    return kernels
+
+
+def news_of(cell: Cell) -> News:
+    """The news that a cell speaks of."""
+    keys = (f"{cell.event}; {condition}" for condition in cell.when)
+    return next((NEWS[key] for key in keys if key in NEWS), NEWS[cell.event])
+
+
+# -- the tests -------------------------------------------------------------------------------
+
+
+def check(cell: Cell) -> None:
+    """Assert that the code gives the answer of a cell."""
+    kernels = kernels_of(cell)
+    assert bool(kernels) == (cell.answer != IMPOSSIBLE), f"who is {cell}?"
+    for kernel in kernels:
+        event = news_of(cell).event(kernel)
+        outcome = step(kernel, event)
+        surprises = [each for each in outcome.notices if isinstance(each, Surprise)]
+        if cell.answer == SURPRISE:
+            assert (outcome.kernel, surprises) == (kernel, [Surprise(event, cell.status)])
+        elif cell.answer == NOTHING:
+            assert (outcome.kernel, outcome.notices) == (kernel, ())
+        else:
+            assert outcome.kernel.status == cell.answer, kernel
+            assert (outcome.kernel != kernel, surprises) == (True, []), kernel
+        assert outcome.kernel is kernel or outcome.kernel != kernel, "a copy is no change"
+        complain(outcome.kernel)
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=str)
+def test_the_code_answers_as_the_page_says(cell: Cell) -> None:
+    """Each cell of the page is what the code does."""
+    check(cell)
+
+
+def test_every_kernel_is_what_its_story_should_make_of_it() -> None:
+    """The kernels that stand for a status are of that status."""
+    for group in (KERNELS, UNSEEN):
+        assert all(each.status is status for status, all_ in group.items() for each in all_)
+
+
+def test_the_page_has_a_column_for_every_status() -> None:
+    """No status is without its column, in the order of the contract."""
+    assert [cell.status for cell in CELLS][: len(Status)] == list(Status)
+
+
+def test_the_page_explains_every_status() -> None:
+    """The list of statuses for readers is complete and in the order of the contract."""
+    (table,) = (each for each in tables(PAGE.read_text("utf-8")) if each[0][0] == "status")
+    assert [row[0].strip("`") for row in table[2:]] == [str(status) for status in Status]
+    assert all(all(row) for row in table)
+
+
+def test_the_page_has_a_row_for_every_event() -> None:
+    """No event is without its row, and no row without its event."""
+    assert {cell.event for cell in CELLS} == set(EVENTS)
+
+
+def test_the_page_uses_only_the_cells_that_it_explains() -> None:
+    """Every cell is a status or one of the three signs."""
+    assert {cell.answer for cell in CELLS} <= {NOTHING, SURPRISE, IMPOSSIBLE, *map(str, Status)}
+
+
+def test_every_condition_of_the_page_is_understood() -> None:
+    """A condition that these tests do not know would be checked by none."""
+    said = {condition for cell in CELLS for condition in cell.when}
+    assert said <= set(CONDITIONS) | SAID_OF_NEWS
+
+
+@pytest.mark.parametrize("name", EVENTS)
+def test_rows_of_an_event_leave_no_kernel_out(name: str) -> None:
+    """Whatever situation a kernel is in, some row of each event speaks of it."""
+    for status in Status:
+        cells = [cell for cell in CELLS if (cell.event, cell.status) == (name, status)]
+        whole = kernels_of(Cell(name, (), status, NOTHING))
+        spoken_of = [(each.process, each.requested_by) for c in cells for each in kernels_of(c)]
+        assert all((each.process, each.requested_by) in spoken_of for each in whole)
+
+
+def test_the_code_has_a_row_for_every_event_and_status() -> None:
+    """The code's table is total: no event in no status is without an answer."""
+    assert set(TABLE) == set(EVENTS.values())
+    assert all(set(row) == set(Status) for row in TABLE.values())
+
+
+def test_every_event_of_the_model_is_known_here() -> None:
+    """The events are all the subclasses of Event that model.py has, and none has its own."""
+    in_model = {
+        name
+        for name, each in vars(model).items()
+        if isinstance(each, type) and issubclass(each, Event) and each is not Event
+    }
+    assert in_model == set(EVENTS)
+    assert not any(each.__subclasses__() for each in EVENTS.values())
+
+
+EVERY_KERNEL = [kernel for kernels in KERNELS.values() for kernel in kernels]
+
+
+@pytest.mark.parametrize("key", NEWS)
+def test_news_of_an_older_generation_changes_nothing(key: str) -> None:
+    """What an older process said last is history, whatever the kernel is by now."""
+    for kernel in EVERY_KERNEL:
+        event = replace(NEWS[key].event(kernel), generation=kernel.generation - 1)
+        outcome = step(kernel, event)
+        assert (outcome.kernel is kernel, outcome.notices) == (True, ()), kernel
+
+
+@pytest.mark.parametrize("key", NEWS)
+def test_news_of_a_generation_that_was_not_started_is_a_surprise(key: str) -> None:
+    """What a process says that we never saw start changes nothing, and is logged."""
+    for kernel in EVERY_KERNEL:
+        event = early(NEWS[key]).event(kernel)
+        outcome = step(kernel, event)
+        surprise = Surprise(event, kernel.status)
+        assert (outcome.kernel is kernel, outcome.notices) == (True, (surprise,)), kernel
