@@ -33,7 +33,7 @@ from support.dialogues import (
     tell,
 )
 
-from kernel_status_ext.core.lifecycle import MAX_SUBSHELLS
+from kernel_status_ext.core.answers import MAX_SUBSHELLS
 from kernel_status_ext.core.model import Exit, Kernel, Process, Request
 from kernel_status_ext.core.words import Cause, ExecutionState, RequestedBy, Status
 
