@@ -9,7 +9,7 @@ from traitlets import Bool, Float, Integer
 
 from .api import kernels
 from .jupyter.charge import Settings
-from .jupyter.plug import plug_in, plug_in_late
+from .jupyter.plug import plug_in, plug_in_late, plug_in_websockets
 from .jupyter.supervisor import Supervisor
 
 
@@ -65,6 +65,9 @@ class KernelStatusApp(ExtensionApp):
         """Give the tracker to handlers and other extensions."""
         supervisor = self._supervise()
         plug_in_late(self.serverapp, supervisor)
+        plug_in_websockets(self.serverapp, supervisor)
+        # ExtensionApp copies the server's settings before this call and writes them back after.
+        self.settings.pop("kernel_websocket_connection_class", None)
         self.settings["kernel_status"] = supervisor.tracker
 
     def initialize_handlers(self) -> None:

@@ -10,6 +10,7 @@ from .kernel import tracked
 from .mapping import tracked_mapping_class
 from .sessions import revived_session_class
 from .supervisor import Supervisor
+from .websocket import patient_connection_class
 
 
 def plug_in(serverapp: Any, supervisor: Supervisor) -> None:
@@ -36,6 +37,19 @@ def plug_in(serverapp: Any, supervisor: Supervisor) -> None:
         supervisor.afterlife.mapping = serverapp.kernel_manager
 
     serverapp.init_configurables = init_configurables
+
+
+def plug_in_websockets(serverapp: Any, supervisor: Supervisor) -> None:
+    """Have websockets wait for their kernels, whatever class connects them.
+
+    Args:
+        serverapp: A ServerApp that loads its extensions.
+        supervisor: Knows the kernels.
+    """
+    # jupyter_server 2.21, KernelWebsocketHandler.kernel_websocket_connection_class
+    settings = serverapp.web_app.settings
+    configured = settings["kernel_websocket_connection_class"]
+    settings["kernel_websocket_connection_class"] = patient_connection_class(configured, supervisor)
 
 
 def plug_in_late(serverapp: Any, supervisor: Supervisor) -> None:
