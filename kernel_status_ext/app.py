@@ -11,6 +11,7 @@ from .api import kernels
 from .jupyter.charge import Settings
 from .jupyter.plug import plug_in, plug_in_late, plug_in_websockets
 from .jupyter.supervisor import Supervisor
+from .tracking.heartbeat import Rhythm
 
 
 class KernelStatusApp(ExtensionApp):
@@ -28,6 +29,14 @@ class KernelStatusApp(ExtensionApp):
 
     fast_restart = Bool(
         True, help="Restart a kernel that died at once, not at the restarter's next look (3 s)."
+    ).tag(config=True)
+
+    heartbeat_interval = Float(
+        5.0, min=0.05, help="Seconds between looks at the heartbeat of a connected kernel."
+    ).tag(config=True)
+
+    unresponsive_after = Float(
+        15.0, min=0.1, help="Seconds of silence after which a kernel is called unresponsive."
     ).tag(config=True)
 
     dead_kernel_retention = Float(
@@ -57,6 +66,7 @@ class KernelStatusApp(ExtensionApp):
                 fast_restart=self.fast_restart,
                 dead_kernel_retention=self.dead_kernel_retention,
                 max_dead_kernels=self.max_dead_kernels,
+                rhythm=Rhythm(self.heartbeat_interval, self.unresponsive_after),
             )
             self.supervisor = Supervisor(settings, self.log)
         return self.supervisor

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from ..core.words import RequestedBy
 from ..tracking.follower import Follower
+from ..tracking.heartbeat import Rhythm
 from .turns import Turn
 
 # The managers are dynamic classes of whatever is configured: there is no static type for them.
@@ -25,6 +26,7 @@ class Settings:
     fast_restart: bool = True
     dead_kernel_retention: float = 86400
     max_dead_kernels: int = 100
+    rhythm: Rhythm = field(default_factory=Rhythm)
 
 
 @dataclass(eq=False, slots=True)

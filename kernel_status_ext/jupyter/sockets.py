@@ -6,7 +6,7 @@ from typing import Any
 
 import zmq
 
-KINDS = {"iopub": zmq.SUB, "shell": zmq.DEALER, "control": zmq.DEALER, "hb": zmq.REQ}
+KINDS = {"iopub": zmq.SUB, "shell": zmq.DEALER, "control": zmq.DEALER, "hb": zmq.DEALER}
 
 RECONNECT_EVERY = 10
 """Milliseconds between tries to reach a kernel that has not bound its port yet.

@@ -160,6 +160,7 @@ class Supervisor:
             self._wire(charge.manager),
             reader=self._reader,
             start_timeout=self.settings.start_timeout,
+            rhythm=self.settings.rhythm,
             on_exit=lambda generation, ended: self._exited(charge, generation, ended),
             log=self.log,
         )

@@ -17,11 +17,15 @@ from ..core.messages import GarbledMessage, Header, is_activity, read_header, st
 from ..core.model import (
     Answered,
     Exit,
+    HeartbeatLost,
+    HeartbeatReturned,
     Kernel,
+    Request,
     ShellAnswered,
     StartOverdue,
 )
 from .attention import Attention
+from .heartbeat import Heartbeat, Rhythm
 from .iopub import Parts, Reader, split
 from .probe import PatientQuestion, Question
 from .process import watch_process
@@ -49,6 +53,7 @@ class Follower:
         *,
         reader: Reader,
         start_timeout: float,
+        rhythm: Rhythm,
         on_exit: Callable[[int, Exit], None],
         log: Logger,
     ) -> None:
@@ -60,6 +65,7 @@ class Follower:
             wire: How the process is reached.
             reader: Reads its sockets.
             start_timeout: Seconds after which a start is called overdue.
+            rhythm: How its heartbeat is felt.
             on_exit: Told once when the process has ended.
             log: For what is odd about this kernel.
         """
@@ -70,6 +76,8 @@ class Follower:
         self._reader = reader
         self._log = log
         self._on_exit = on_exit
+        self._rhythm = rhythm
+        self._heartbeat: Heartbeat | None = None
         self._loop = IOLoop.current()
         self._started = self._loop.time()
         self._last_heard = self._started
@@ -118,6 +126,7 @@ class Follower:
             self._complain(f"answers, but its iopub has been mute for {MUTE_AFTER:g} s")
         self._stop_asking()
         self._tracker.feed(self._id, Answered(self.generation, self._now()))
+        self._heartbeat = self._feel_heartbeat()
         self._expect_idle()
 
     def _nudge(self) -> None:
@@ -136,6 +145,28 @@ class Follower:
             if question is not None:
                 question.close()
         self._shell_question = self._control_question = None
+
+    # -- its heartbeat -------------------------------------------------------------------
+
+    def _feel_heartbeat(self) -> Heartbeat:
+        def lost(silence: float) -> None:
+            self._tracker.feed(self._id, HeartbeatLost(self.generation, self._now(), silence))
+
+        def returned() -> None:
+            self._tracker.feed(self._id, HeartbeatReturned(self.generation, self._now()))
+
+        return Heartbeat(
+            self._reader,
+            self._wire,
+            self._rhythm,
+            work=self._work,
+            on_lost=lost,
+            on_returned=returned,
+        )
+
+    def _work(self) -> tuple[Request, ...]:
+        kernel = self._tracker.get(self._id)
+        return kernel.requests if kernel is not None else ()
 
     # -- its iopub -----------------------------------------------------------------------
 
@@ -158,9 +189,9 @@ class Follower:
         if not self._heard:
             self._heard = True
             self._consider_connected()
-        kernel = self._tracker.get(self._id)
-        busy = kernel is not None and bool(kernel.requests)
-        if is_activity(header, parent, self._wire.tracked, busy=busy):
+        if self._heartbeat is not None:
+            self._heartbeat.heard()
+        if is_activity(header, parent, self._wire.tracked, busy=bool(self._work())):
             self._wire.on_activity()
         if is_status:
             self._attention.status(topic)
@@ -218,6 +249,9 @@ class Follower:
         for name in list(self._timers):
             self._cancel(name)
         self._stop_asking()
+        if self._heartbeat is not None:
+            self._heartbeat.close()
+            self._heartbeat = None
         for question in self._idle_questions.values():
             question.close()
         self._idle_questions.clear()

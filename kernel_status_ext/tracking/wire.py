@@ -32,7 +32,7 @@ class Wire:
     """One process of one kernel, as far as it can be reached.
 
     Attributes:
-        connect: Opens a socket to a channel (``shell``, ``control``, ``iopub``).
+        connect: Opens a socket to a channel (``shell``, ``control``, ``iopub``, ``hb``).
         session: Signs what we send and tells whether what we hear is the kernel's.
         process: The process if it is a child of ours.
         poll: The provisioner's poll, for one that is not.

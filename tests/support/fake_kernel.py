@@ -31,6 +31,7 @@ MODES = {
     "no-iopub": "answers on shell and control, publishes nothing",
     "garbage": "good, but also sends broken, wrongly signed and senseless messages",
     "deaf": "good, but ignores SIGTERM and shutdown_request",
+    "single-loop": "good, but answers nothing at all while a command waits",
     "slow": "binds, is good once --gate is there",
     "die-on-gate": "good, ends with --code or --signal once --gate is there",
 }
@@ -196,7 +197,7 @@ class Kernel:
         self.say("execute_input", {"code": request["code"], "execution_count": self.count}, parent)
         if command == "wait":
             while not Path(argument).exists():
-                self.serve(["control", "hb"])
+                self.serve([] if self.mode == "single-loop" else ["control", "hb"])
         if command == "die":
             os._exit(int(argument))
         if command == "signal":
