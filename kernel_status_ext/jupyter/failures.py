@@ -76,7 +76,7 @@ _CAUSES: dict[type[BaseException], Cause] = {
 }
 
 
-def as_http(manager: Any, error: BaseException) -> KernelStartFailed:
+def as_http(manager: Any, error: BaseException) -> web.HTTPError:
     """Make the error that Jupyter's handlers answer with the sentence.
 
     Args:
@@ -84,9 +84,9 @@ def as_http(manager: Any, error: BaseException) -> KernelStartFailed:
         error: What its launch raised.
 
     Returns:
-        The error to raise instead.
+        The error to raise instead; the same if it is one that handlers answer already.
     """
-    if isinstance(error, KernelStartFailed):
+    if isinstance(error, web.HTTPError):
         return error
     cause, sentence = explain(manager, error)
     if cause is Cause.KERNELSPEC_NOT_FOUND:

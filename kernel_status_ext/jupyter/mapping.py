@@ -155,9 +155,10 @@ class TrackedMappingKernelManager(Base):
 
     async def _gone(self, kernel_id: str) -> None:
         """Wait for somebody else's shutdown; with pending kernels nobody waits."""
-        pending = self._pending_kernels.get(kernel_id)
-        if pending is not None and not self._using_pending_kernels():
-            await pending
+        charge = self.kernel_status.charge(kernel_id)
+        if charge is not None and not self._using_pending_kernels():
+            async with charge.turn.taken():
+                return
 
     def _drop(self, kernel_id: str) -> None:
         # What MappingKernelManager.shutdown_kernel gives back, for one that it cannot shut down.
