@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import math
+import re
 from http import HTTPStatus
 from typing import Any, NoReturn
 
@@ -28,6 +29,12 @@ from ..tracking.tracker import Tracker
 
 RESOURCE = "kernels"
 """What every call is authorized on; given with each, for ``authorized`` freezes its first guess."""
+
+
+WHOLE = re.compile(r"[0-9]{1,1000}")
+"""Python would also read underscores, other scripts' digits, and numbers that take it minutes."""
+
+DECIMAL = re.compile(r"([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,3})?")
 
 
 class KernelHandler(APIHandler):
@@ -124,6 +131,9 @@ class WaitHandler(WatchingHandler):
             self.refuse(HTTPStatus.CONFLICT, str(error), error.reason, error.kernel)
         except RevisionUnknown as error:
             self.refuse(HTTPStatus.GONE, str(error), "revision unknown", error.kernel)
+        except KeyError:
+            # It was removed between the look and the wait.
+            self.refuse_unknown(kernel_id)
         except asyncio.CancelledError:
             # The client went away: nobody is there to be answered.
             raise web.Finish from None
@@ -151,11 +161,9 @@ class WaitHandler(WatchingHandler):
         text = self.get_query_argument(name, None)
         if text is None:
             return default
-        try:
-            number = int(text) if whole else float(text)
-        except ValueError:
-            number = math.nan
-        if not math.isfinite(number) or number < 0:
+        readable = (WHOLE if whole else DECIMAL).fullmatch(text)
+        number = (int(text) if whole else float(text)) if readable else -1
+        if number < 0 or number == math.inf:
             kind = "a whole number" if whole else "a finite number of seconds"
             message = f"{name} is {text!r}; allowed is {kind}, 0 or more."
             self.refuse(HTTPStatus.BAD_REQUEST, message, "bad request")

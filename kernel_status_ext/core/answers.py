@@ -43,6 +43,9 @@ from .words import Cause, ExecutionState, RequestedBy, Status
 
 Row = Callable[[Kernel, Any], Step]
 
+MAX_REQUESTS = 256
+"""Running requests remembered per process; a kernel that never says idle forgets its oldest."""
+
 MAX_SUBSHELLS = 64
 """Subshells remembered per process; older idle ones are forgotten first."""
 
@@ -133,7 +136,7 @@ def began(kernel: Kernel, event: RequestBegan) -> Step:
     subshells = kernel.subshells
     if event.request.subshell and event.request.subshell not in subshells:
         subshells = (*subshells, event.request.subshell)[-MAX_SUBSHELLS:]
-    requests = (*kernel.requests, event.request)
+    requests = (*kernel.requests, event.request)[-MAX_REQUESTS:]
     return Step(replace(kernel, requests=requests, subshells=subshells))
 
 
@@ -257,9 +260,11 @@ def _ended_on_request(kernel: Kernel, event: ProcessExited, by: RequestedBy) -> 
     termination = _termination(kernel, event, cause, reason, "")
     if by is RequestedBy.RESTART:
         after = _gone(kernel, termination, Status.RESTARTING, None, "")
-    else:
-        after = _gone(kernel, termination, Status.DEAD, cause, reason)
-    return Step(after, (Terminated(termination),))
+        return Step(after, (Terminated(termination),))
+    # Not dead before Jupyter is done: a restart that was under way may still bring a process.
+    after = _gone(kernel, termination, Status.TERMINATING, None, "")
+    last_known = replace(after, requested_by=by, reported=kernel.execution_state)
+    return Step(last_known, (Terminated(termination),))
 
 
 def _termination(

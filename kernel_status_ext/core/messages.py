@@ -61,7 +61,7 @@ def _reader(kind: type[M]) -> Callable[[bytes], M]:
     def read(raw: bytes) -> M:
         try:
             return decode(raw)
-        except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             raise GarbledMessage(str(error)) from error
 
     return read

@@ -39,7 +39,7 @@ class Afterlife:
     def died(self, charge: Charge) -> None:
         """Take in a kernel that died by itself."""
         charge.manager.stop_restarter()
-        self._count(charge, -1)
+        self.count(charge, running=False)
         what = f"Kernel {charge.kernel_id}: cleaning up after its death"
         spawn(self._clean_up(charge), what, self._log)
         retention = self._settings.dead_kernel_retention
@@ -48,7 +48,7 @@ class Afterlife:
 
     def revived(self, charge: Charge) -> None:
         """Give a kernel back that is started again."""
-        self._count(charge, +1)
+        self.count(charge, running=True)
         self.keep(charge)
 
     def keep(self, charge: Charge) -> None:
@@ -74,11 +74,18 @@ class Afterlife:
             work = ensure_async(self.mapping.shutdown_kernel(charge.kernel_id))
             spawn(work, what, self._log)
 
-    def _count(self, charge: Charge, change: int) -> None:
+    def counted(self, charge: Charge) -> None:
+        """Note that core has counted the start of a kernel, which may be dead already."""
+        charge.counted = True
+        self.count(charge, running=charge.kernel_id not in self.dead_ids())
+
+    def count(self, charge: Charge, *, running: bool) -> None:
+        """Have core's gauge count a kernel, or not, and never twice."""
         # jupyter_server 2.21 counts in MappingKernelManager.start_kernel and shutdown_kernel.
-        if self.mapping is not None and charge.kernel_id in self.mapping:
+        if charge.counted is not None and charge.counted is not running:
+            charge.counted = running
             name = charge.manager.kernel_name
-            KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=name).inc(change)
+            KERNEL_CURRENTLY_RUNNING_TOTAL.labels(type=name).inc(1 if running else -1)
 
     async def _clean_up(self, charge: Charge) -> None:
         """Give back what a dead process held; the ports stay for its restart."""

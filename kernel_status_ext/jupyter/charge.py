@@ -41,6 +41,8 @@ class Charge:
     follower: Follower | None = None
     restart_limit: int | None = None
     """The restarter's own limit, as configured; None before there is a restarter."""
+    counted: bool | None = None
+    """Whether core's gauge counts it as running; None until core has counted its start."""
     retention: Any = None
     """The timer that removes a dead kernel."""
 

@@ -56,10 +56,13 @@ def _cause(manager: Any, error: BaseException) -> Cause:
     for kind, cause in _CAUSES.items():
         if isinstance(error, kind):
             return Cause.LAUNCH_FAILED if _is_about_folder(manager, error) else cause
-    # jupyter_client 8.10, KernelManager._async_pre_start_kernel makes the provisioner: an error
-    # before there is one, or from one that is not Jupyter's own, is the provisioner's.
-    provisioner = manager.provisioner
-    is_local = type(provisioner).__module__ == "jupyter_client.provisioning.local_provisioner"
+    # jupyter_client 8.10, KernelManager._async_pre_start_kernel makes the provisioner, and its
+    # factory raises ModuleNotFoundError for one that is not registered.
+    if manager.provisioner is None:
+        missing = isinstance(error, ModuleNotFoundError)
+        return Cause.PROVISIONER_FAILED if missing else Cause.LAUNCH_FAILED
+    module = type(manager.provisioner).__module__
+    is_local = module == "jupyter_client.provisioning.local_provisioner"
     return Cause.LAUNCH_FAILED if is_local else Cause.PROVISIONER_FAILED
 
 

@@ -18,6 +18,7 @@ from traitlets import Unicode
 from ..core.model import Kernel
 from ..core.targets import Wish, read_target
 from ..core.words import Status
+from ..tracking.tasks import uncancelled
 from .charge import restarter_acts
 from .supervisor import Supervisor
 from .turns import Turn
@@ -127,6 +128,9 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
     async def restart_kernel(self, *args: Any, **kwargs: Any) -> Any:
         """Restart, in its turn."""
         # jupyter_client 8.10, AsyncKernelManager.restart_kernel; the restarter calls it, too
+        return await uncancelled(self._restart(*args, **kwargs))
+
+    async def _restart(self, *args: Any, **kwargs: Any) -> Any:
         automatic = restarter_acts.get()
         charge = self.kernel_status.charge_of(self)
         if charge is None or not charge.seen:
@@ -143,6 +147,9 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
     async def shutdown_kernel(self, *args: Any, **kwargs: Any) -> Any:
         """Shut down, in its turn."""
         # jupyter_client 8.10, AsyncKernelManager.shutdown_kernel(now=False, restart=False)
+        return await uncancelled(self._shut_down(*args, **kwargs))
+
+    async def _shut_down(self, *args: Any, **kwargs: Any) -> Any:
         charge = self.kernel_status.charge_of(self)
         if charge is None or not charge.seen:
             return await ensure_async(super().shutdown_kernel(*args, **kwargs))

@@ -15,11 +15,13 @@ from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
 
 from jupyter_core.utils import ensure_async
+from tornado import web
 
 from .. import views
 from ..core.model import Kernel
 from ..core.targets import Wish, read_target
 from ..core.words import RequestedBy, Status
+from ..tracking.tasks import uncancelled
 from . import failures
 from .charge import Charge, on_behalf_of
 from .kernel import tracked
@@ -30,6 +32,9 @@ if TYPE_CHECKING:
     Base = Any
 else:
     Base = object
+
+GRACE = 2.0
+"""Seconds beyond what Jupyter itself may take to end a kernel, when the server stops."""
 
 _born: ContextVar[list[Charge] | None] = ContextVar("kernel_status_born", default=None)
 
@@ -78,9 +83,14 @@ class TrackedMappingKernelManager(Base):
     async def start_kernel(self, *args: Any, **kwargs: Any) -> str:
         """Start; a launch that fails says why, and leaves nothing behind."""
         # jupyter_server 2.21, MappingKernelManager.start_kernel
+        await self._start_over(kwargs.get("kernel_id") or "")
         with _births() as born:
             try:
                 kernel_id: str = await ensure_async(super().start_kernel(*args, **kwargs))
+            except asyncio.CancelledError:
+                if not self.kernel_status.is_stopping:
+                    raise
+                raise web.HTTPError(503, "The server stops and starts no kernel.") from None
             except Exception as error:
                 # A boundary: whatever a launch raises is answered with its cause.
                 if not born:
@@ -89,6 +99,8 @@ class TrackedMappingKernelManager(Base):
                 for charge in born:
                     self._drop(charge.kernel_id)
                 raise failures.as_http(born[0].manager, error) from error
+        for charge in born:
+            self.kernel_status.afterlife.counted(charge)
         self._meet(kernel_id)
         return kernel_id
 
@@ -104,6 +116,9 @@ class TrackedMappingKernelManager(Base):
         """Restart a kernel in any status; a dead one is started again."""
         # jupyter_server 2.21, MappingKernelManager.restart_kernel(kernel_id, now=False)
         self._check_kernel_id(kernel_id)
+        return await uncancelled(self._restart(kernel_id, *args, **kwargs))
+
+    async def _restart(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
         charge = self.kernel_status.charge(kernel_id)
         if charge is None or not self.kernel_status.sees(kernel_id):
             return await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
@@ -127,6 +142,9 @@ class TrackedMappingKernelManager(Base):
         """Shut a kernel down in any status; a dead one is removed."""
         # jupyter_server 2.21, MappingKernelManager.shutdown_kernel(kernel_id, now, restart)
         self._check_kernel_id(kernel_id)
+        return await uncancelled(self._end(kernel_id, *args, **kwargs))
+
+    async def _end(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
         kernel = self.kernel_status.tracker.get(kernel_id)
         if kernel is not None and kernel.status is Status.DEAD:
             return await self._bury(kernel_id)
@@ -139,10 +157,13 @@ class TrackedMappingKernelManager(Base):
         await self._start_over(kernel_id)
         # In its turn: the upstream method reads `ready`, which a restart has replaced meanwhile.
         async with charge.turn.taken():
+            # Upstream counts it down, whatever it was counted before.
+            self.kernel_status.afterlife.count(charge, running=True)
+            charge.counted = None
             return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
 
     async def _start_over(self, kernel_id: str) -> None:
-        """Wait until a pending start is over: it has the turn."""
+        """Wait until the start of this id, if there is one under way, is over."""
         pending = self._pending_kernels.get(kernel_id)
         if pending is not None and not pending.done():
             await asyncio.wait([pending])
@@ -203,12 +224,26 @@ class TrackedMappingKernelManager(Base):
     async def _shut_down(self, *kernel_ids: str, now: bool = False) -> None:
         """Shut kernels down side by side, each in its turn; upstream would not wait for that."""
         seen = [each for each in kernel_ids if self.kernel_status.sees(each)]
-        work = (self.shutdown_kernel(each, now=now) for each in seen)
+        work = (self._shut_down_in_time(each, now=now) for each in seen)
         for kernel_id, told in zip(
             seen, await asyncio.gather(*work, return_exceptions=True), strict=True
         ):
             if isinstance(told, BaseException):
                 self.log.error("Kernel %s could not be shut down", kernel_id, exc_info=told)
+
+    async def _shut_down_in_time(self, kernel_id: str, *, now: bool) -> None:
+        """Shut a kernel down, or leave it to its own end: the server's must not wait for ever."""
+        manager = self._kernels[kernel_id]
+        limit = 2 * manager.shutdown_wait_time + GRACE
+        try:
+            await asyncio.wait_for(self.shutdown_kernel(kernel_id, now=now), limit)
+        except asyncio.TimeoutError:
+            self.log.error(  # noqa: TRY400  the traceback would be our own patience's
+                "Kernel %s could not be shut down within %g s; it is killed", kernel_id, limit
+            )
+            self.kernel_status.kill(kernel_id)
+            self._pending_kernels.pop(kernel_id, None)
+            self.remove_kernel(kernel_id)
 
     async def _abandon_launches(self) -> None:
         for charge in self.kernel_status.being_launched():
@@ -266,6 +301,10 @@ class TrackedMappingKernelManager(Base):
     def _told(self, kernel_id: str) -> dict[str, Any]:
         kernel = self.kernel_status.tracker.get(kernel_id)
         return views.model_fields(kernel) if kernel else {}
+
+    def __bool__(self) -> bool:
+        """Be there, also without kernels: ServerApp.cleanup_kernels asks so before it cleans up."""
+        return True
 
     def __len__(self) -> int:
         """Count the running kernels; the dead do not keep a server from shutting down."""

@@ -50,10 +50,10 @@ class Supervisor:
         self.tracker.listen(self._changed)
         self.restarting = Restarting(self.tracker, settings, self.look, log)
         self.afterlife = Afterlife(self.tracker, settings, log)
-        self._reader = Reader()
+        self._reader = Reader(log)
         self._charges: dict[str, Charge] = {}
         self._loop = IOLoop.current()
-        self._stopping = False
+        self.is_stopping = False
 
     # -- kernels come and go -------------------------------------------------------------
 
@@ -97,6 +97,9 @@ class Supervisor:
 
     def forget(self, kernel_id: str) -> None:
         """Let a kernel go that its manager does not have any more."""
+        kernel = self.tracker.get(kernel_id)
+        if kernel is not None and kernel.status is Status.TERMINATING:
+            self.shutdown_completed(kernel_id)
         charge = self._charges.pop(kernel_id, None)
         if charge is not None:
             charge.stop_following()
@@ -111,7 +114,7 @@ class Supervisor:
 
     def stopping(self) -> None:
         """Record that from now on it is the server's end that ends kernels."""
-        self._stopping = True
+        self.is_stopping = True
         for charge in self._charges.values():
             self.afterlife.keep(charge)
 
@@ -157,7 +160,7 @@ class Supervisor:
         return Follower(
             self.tracker,
             kernel,
-            self._wire(charge.manager),
+            self._wire(charge),
             reader=self._reader,
             start_timeout=self.settings.start_timeout,
             rhythm=self.settings.rhythm,
@@ -165,7 +168,8 @@ class Supervisor:
             log=self.log,
         )
 
-    def _wire(self, manager: Manager) -> Wire:
+    def _wire(self, charge: Charge) -> Wire:
+        manager = charge.manager
         process = getattr(manager.provisioner, "process", None)
         mapping = manager.parent
 
@@ -174,6 +178,7 @@ class Supervisor:
             mapping.last_kernel_activity = manager.last_activity = self.tracker.now()
 
         return Wire(
+            kernel_id=charge.kernel_id,
             connect=lambda channel: connect(manager, channel),
             session=manager.session.clone(),
             process=process if isinstance(process, subprocess.Popen) else None,
@@ -204,6 +209,14 @@ class Supervisor:
         if kernel is not None and kernel.status is Status.AUTORESTARTING:
             self.restarting.hasten(charge)
 
+    def kill(self, kernel_id: str) -> None:
+        """Kill a kernel's process and give its files back, past a manager that does not answer."""
+        charge = self._charges.get(kernel_id)
+        if charge is not None:
+            if charge.follower is not None:
+                charge.follower.kill()
+            charge.manager.cleanup_connection_file()
+
     # -- ends are asked for --------------------------------------------------------------
 
     def restart_requested(self, kernel_id: str) -> None:
@@ -212,7 +225,7 @@ class Supervisor:
 
     def shutdown_requested(self, kernel_id: str) -> None:
         """Record that somebody asked for the end, and who."""
-        by = RequestedBy.SERVER_STOP if self._stopping else requested_by.get()
+        by = RequestedBy.SERVER_STOP if self.is_stopping else requested_by.get()
         self._feed(kernel_id, ShutdownRequested, by=by)
 
     def shutdown_completed(self, kernel_id: str) -> None:

@@ -46,15 +46,21 @@ class Attention:
         elif topic != self._topic:
             self._unreliable = True
 
-    def other(self) -> None:
-        """Count a message that is no status, and turn away from a flood."""
+    def other(self) -> bool:
+        """Count a message that is no status, and turn away from a flood.
+
+        Returns:
+            Whether this is a flood.
+        """
         now = self._loop.time()
         if now - self._since > CALM:
             self._since, self._count = now, 0
         self._count += 1
-        if self._count >= FLOOD and self._topic and not self._unreliable and self._pause is None:
+        flood = self._count >= FLOOD
+        if flood and self._topic and not self._unreliable and self._pause is None:
             self._socket.setsockopt(zmq.UNSUBSCRIBE, EVERYTHING)
             self._pause = self._loop.call_later(PAUSE, self._listen)
+        return flood
 
     def _listen(self) -> None:
         self._pause, self._count = None, 0

@@ -21,14 +21,14 @@ from ..core.model import (
     HeartbeatReturned,
     Kernel,
     Request,
-    ShellAnswered,
     StartOverdue,
 )
 from .attention import Attention
+from .doubts import Doubts
 from .heartbeat import Heartbeat, Rhythm
 from .iopub import Parts, Reader, split
 from .probe import PatientQuestion, Question
-from .process import watch_process
+from .process import kill, watch_process
 from .tracker import Tracker
 from .wire import Wire
 
@@ -80,14 +80,14 @@ class Follower:
         self._heartbeat: Heartbeat | None = None
         self._loop = IOLoop.current()
         self._started = self._loop.time()
-        self._last_heard = self._started
         self._heard = False
         self._replied_at: float | None = None
         self._complained: set[str] = set()
         self._timers: dict[str, Any] = {}
-        self._idle_questions: dict[str, Question] = {}
+        self._worked_at = self._started
+        self._doubts = Doubts(tracker, kernel, wire, reader)
         self._control_question: Question | None = None
-        self._iopub = reader.open(wire.connect("iopub"), self._received)
+        self._iopub = reader.open(wire.connect("iopub"), self._received, wire.kernel_id)
         self._attention = Attention(self._iopub.socket)
         self._shell_question: Question | None = PatientQuestion(
             reader, wire, "shell", self._replied
@@ -102,6 +102,10 @@ class Follower:
         ended = self._watch.look()
         if ended is not None:
             self._exited(ended)
+
+    def kill(self) -> None:
+        """Kill the process, for want of anybody else to do it."""
+        kill(self._wire.process)
 
     def _exited(self, ended: Exit) -> None:
         if not self.closed:
@@ -185,32 +189,34 @@ class Follower:
         if (is_status or not self._heard) and not self._wire.is_genuine(parts):
             self._complain("sent a wrongly signed message on iopub, which is ignored")
             return
-        self._last_heard = self._loop.time()
         if not self._heard:
             self._heard = True
             self._consider_connected()
         if self._heartbeat is not None:
             self._heartbeat.heard()
+        if any(parent.msg_id == each.msg_id for each in self._work()):
+            self._worked_at = self._loop.time()
         if is_activity(header, parent, self._wire.tracked, busy=bool(self._work())):
             self._wire.on_activity()
         if is_status:
             self._attention.status(topic)
             self._status(parts[4], parent)
         else:
-            self._attention.other()
+            self._doubts.heard(parent.msg_id, flood=self._attention.other())
 
     def _status(self, content: bytes, parent: Header) -> None:
         event = status_event(parent, content, self._wire.tracked, self.generation, self._now())
         if event is None:
             return
+        self._doubts.consider(event, self._work())
         self._tracker.feed(self._id, event)
         self._expect_idle()
 
-    # -- its idleness: what a lost message left behind is healed by asking ------------------
+    # -- work that does not end ------------------------------------------------------------
 
     def _expect_idle(self) -> None:
         kernel = self._tracker.get(self._id)
-        if kernel is None or not kernel.requests or self.closed:
+        if kernel is None or self.closed or not kernel.requests:
             return
         if kernel.answered:
             self._later_once("quiet", QUIET_AFTER, self._is_it_quiet)
@@ -220,22 +226,9 @@ class Follower:
 
     def _is_it_quiet(self) -> None:
         kernel = self._tracker.get(self._id)
-        if kernel is not None and self._loop.time() - self._last_heard >= QUIET_AFTER:
-            for subshell in {each.subshell for each in kernel.requests}:
-                self._ask_whether_idle(kernel, subshell)
+        if kernel is not None and self._loop.time() - self._worked_at >= QUIET_AFTER:
+            self._doubts.ask(kernel)
         self._expect_idle()
-
-    def _ask_whether_idle(self, kernel: Kernel, subshell: str) -> None:
-        asked = tuple(each for each in kernel.requests if each.subshell == subshell)
-
-        def answered() -> None:
-            self._idle_questions.pop(subshell).close()
-            event = ShellAnswered(self.generation, self._now(), asked)
-            self._tracker.feed(self._id, event)
-
-        if subshell not in self._idle_questions:
-            question = Question(self._reader, self._wire, "shell", answered, subshell)
-            self._idle_questions[subshell] = question
 
     # -- housekeeping --------------------------------------------------------------------
 
@@ -252,9 +245,7 @@ class Follower:
         if self._heartbeat is not None:
             self._heartbeat.close()
             self._heartbeat = None
-        for question in self._idle_questions.values():
-            question.close()
-        self._idle_questions.clear()
+        self._doubts.close()
         self._watch.close()
         self._attention.close()
         self._iopub.close()

@@ -70,7 +70,7 @@ class Heartbeat:
         self._answered_during: Work = ()
         self._lost = False
         self._timer: Any = None
-        self._source = reader.open(wire.connect("hb"), self._answered)
+        self._source = reader.open(wire.connect("hb"), self._answered, wire.kernel_id)
         self._feel()
 
     def heard(self) -> None:

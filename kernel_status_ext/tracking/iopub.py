@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable
+from logging import Logger
 from typing import Any
 
 import zmq
@@ -35,10 +36,13 @@ class Source:
     The socket may be of any type: the probe reads its replies the same way.
     """
 
-    def __init__(self, reader: Reader, socket: zmq.Socket[Any], receive: Receive) -> None:
+    def __init__(
+        self, reader: Reader, socket: zmq.Socket[Any], receive: Receive, whose: str
+    ) -> None:
         """Begin to read."""
         self._reader = reader
         self._receive = receive
+        self._whose = whose
         self.socket = socket
         self._fd = int(socket.getsockopt(zmq.FD))
         IOLoop.current().add_handler(self._fd, self.readable, IOLoop.READ)
@@ -62,7 +66,12 @@ class Source:
             except zmq.ZMQError:
                 # Again: empty. Anything else: the context or the socket is going away.
                 return count
-            self._receive(frames)
+            try:
+                self._receive(frames)
+            except Exception:
+                # A boundary: no message of a kernel, and no trait observer of somebody else's,
+                # may stop the reading; the file descriptor would not tell of the rest.
+                self._reader.log.exception("Kernel %s: a message was not understood", self._whose)
             if self.closed:
                 return count
         return most
@@ -82,23 +91,29 @@ class Source:
 class Reader:
     """Takes turns between the sources that have something to say."""
 
-    def __init__(self) -> None:
-        """Begin with nothing to read."""
+    def __init__(self, log: Logger) -> None:
+        """Begin with nothing to read.
+
+        Args:
+            log: Where it is told that a message was not understood.
+        """
+        self.log = log
         self._ready: deque[Source] = deque()
         self._waiting: set[Source] = set()
         self._turn_is_due = False
 
-    def open(self, socket: zmq.Socket[Any], receive: Receive) -> Source:
+    def open(self, socket: zmq.Socket[Any], receive: Receive, whose: str) -> Source:
         """Read a socket from now on.
 
         Args:
             socket: A connected socket; it is closed with the source.
             receive: Called with the frames of each message, in order.
+            whose: The kernel's id, for the log.
 
         Returns:
             The source; close it to end.
         """
-        return Source(self, socket, receive)
+        return Source(self, socket, receive, whose)
 
     def ready(self, source: Source) -> None:
         """Note that a source has something to say."""

@@ -46,7 +46,7 @@ class Question:
         self._on_answer = on_answer
         self._subshell = subshell
         self._asked: set[str] = set()
-        self._source: Source = reader.open(wire.connect(channel), self._received)
+        self._source: Source = reader.open(wire.connect(channel), self._received, wire.kernel_id)
         self.ask()
 
     def ask(self) -> None:

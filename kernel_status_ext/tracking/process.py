@@ -7,6 +7,7 @@ Nothing here reaps. ``psutil.Process.wait`` and asyncio's child watchers would, 
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable
@@ -131,6 +132,17 @@ class ThreadWatch:
     def close(self) -> None:
         """Tell nobody any more; the thread ends with the process."""
         self._tell = None
+
+
+def kill(process: subprocess.Popen[bytes] | None) -> None:
+    """Kill a child of ours with its process group, as Jupyter's provisioner does."""
+    if process is None or process.poll() is not None:
+        return
+    if hasattr(os, "killpg"):
+        # Jupyter starts each kernel in a session of its own (jupyter_client's launch_kernel).
+        os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
 
 
 class PollWatch:

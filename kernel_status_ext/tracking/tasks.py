@@ -6,9 +6,24 @@ import asyncio
 import contextvars
 from collections.abc import Coroutine
 from logging import Logger
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 _running: set[asyncio.Task[Any]] = set()
+
+
+async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
+    """Await work that goes on to its end even if whoever awaits it is cancelled.
+
+    A restart that stops halfway would leave a kernel that nobody restarts.
+    """
+    task = asyncio.ensure_future(work)
+    _running.add(task)
+    task.add_done_callback(_running.discard)
+    # So that an exception that nobody is there to hear any more is not called "never retrieved".
+    task.add_done_callback(lambda done: done.cancelled() or done.exception())
+    return await asyncio.shield(task)
 
 
 def spawn(work: Coroutine[Any, Any, Any], what: str, log: Logger) -> asyncio.Task[Any]:

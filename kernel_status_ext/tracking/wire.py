@@ -32,6 +32,7 @@ class Wire:
     """One process of one kernel, as far as it can be reached.
 
     Attributes:
+        kernel_id: Whose it is.
         connect: Opens a socket to a channel (``shell``, ``control``, ``iopub``, ``hb``).
         session: Signs what we send and tells whether what we hear is the kernel's.
         process: The process if it is a child of ours.
@@ -40,6 +41,7 @@ class Wire:
         on_activity: Called when the user's activity is heard.
     """
 
+    kernel_id: str
     connect: Callable[[str], zmq.Socket[Any]]
     session: Signer
     process: subprocess.Popen[bytes] | None

@@ -146,7 +146,7 @@ def test_bad_timeout_is_400(server: Server, python_kernel: str, timeout: str) ->
     assert "timeout" in answer.json()["message"]
 
 
-@pytest.mark.parametrize("since", ["-1", "1.5", "nan", "inf", "now", "", "0x10"])
+@pytest.mark.parametrize("since", ["-1", "1.5", "nan", "inf", "now", "", "0x10", "1_0", "\u0661"])
 def test_bad_since_is_400(server: Server, python_kernel: str, since: str) -> None:
     """A revision that is no non-negative whole number is refused, the parameter named."""
     answer = server.wait(python_kernel, since=since, timeout=1)

@@ -33,7 +33,7 @@ from support.dialogues import (
     tell,
 )
 
-from kernel_status_ext.core.answers import MAX_SUBSHELLS
+from kernel_status_ext.core.answers import MAX_REQUESTS, MAX_SUBSHELLS
 from kernel_status_ext.core.model import Exit, Kernel, Process, Request
 from kernel_status_ext.core.words import Cause, ExecutionState, RequestedBy, Status
 
@@ -335,7 +335,8 @@ REQUESTERS = {
 def test_who_asked_for_the_end_is_told(by: RequestedBy) -> None:
     """A shutdown passes through terminating to dead, with the one who asked."""
     told = tell(*CONNECTED, shutdown(by), exited(signal=15), completed())
-    assert told.statuses[2:] == ["terminating", "dead", "dead"]
+    assert told.statuses[2:] == ["terminating", "terminating", "dead"]
+    assert told.does[2:] == ["idle", "idle", "dead"]
     assert told.last.cause is REQUESTERS[by]
     (end,) = told.terminations
     assert (end.requested_by, end.expected, end.cause) == (by, True, REQUESTERS[by])
@@ -351,15 +352,23 @@ def test_each_requester_has_a_reason_of_its_own() -> None:
 def test_the_first_requester_is_named() -> None:
     """A server that stops while a kernel is culled did not end it."""
     culled = shutdown(RequestedBy.CULL)
-    told = tell(*CONNECTED, culled, shutdown(RequestedBy.SERVER_STOP), exited(0))
+    told = tell(*CONNECTED, culled, shutdown(RequestedBy.SERVER_STOP), exited(0), completed())
     assert told.last.cause is Cause.CULLED
 
 
 def test_a_shutdown_takes_the_place_of_a_restart() -> None:
     """Who is asked to end while it restarts ends, and is not restarted."""
-    told = tell(*CONNECTED, restart(), shutdown(), exited(0))
-    assert told.statuses[2:] == ["restarting", "terminating", "dead"]
+    told = tell(*CONNECTED, restart(), shutdown(), exited(0), completed())
+    assert told.statuses[2:] == ["restarting", "terminating", "terminating", "dead"]
     assert told.last.cause is Cause.SHUTDOWN
+
+
+def test_a_kernel_is_not_dead_while_a_restart_may_still_bring_a_process() -> None:
+    """A shutdown asked for during a restart is over when the restart's process has gone, too."""
+    told = tell(*CONNECTED, restart(), shutdown(), exited(0), started(), exited(0), completed())
+    assert told.statuses[2:] == ["restarting", *4 * ["terminating"], "dead"]
+    assert [each.generation for each in told.terminations] == [0, 1]
+    assert [each.cause for each in told.terminations] == 2 * [Cause.SHUTDOWN]
 
 
 def test_a_restart_of_what_terminates_changes_nothing() -> None:
@@ -370,8 +379,8 @@ def test_a_restart_of_what_terminates_changes_nothing() -> None:
 
 def test_a_kernel_ended_while_it_was_launched_ends() -> None:
     """A process that comes too late is followed to the end that was asked for."""
-    told = tell(shutdown(), started(), answered(), exited(0))
-    assert told.statuses == ["terminating", "terminating", "terminating", "dead"]
+    told = tell(shutdown(), started(), answered(), exited(0), completed())
+    assert told.statuses == [*4 * ["terminating"], "dead"]
     assert told.last.cause is Cause.SHUTDOWN
     assert [each.expected for each in told.terminations] == [True]
 
@@ -599,3 +608,10 @@ def test_reports_of_a_kernel_that_we_see_change_nothing() -> None:
     kernel = after(*CONNECTED)
     for word in ExecutionState:
         assert after(reported(word), kernel=kernel) is kernel
+
+
+def test_a_kernel_that_never_says_idle_is_remembered_within_bounds() -> None:
+    """Thousands of requests that never end are not all kept."""
+    told = tell(*CONNECTED, *(began(f"cell {number}") for number in range(MAX_REQUESTS + 10)))
+    assert len(told.last.requests) == MAX_REQUESTS
+    assert told.does[-1] == "busy"

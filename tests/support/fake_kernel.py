@@ -32,9 +32,14 @@ MODES = {
     "garbage": "good, but also sends broken, wrongly signed and senseless messages",
     "deaf": "good, but ignores SIGTERM and shutdown_request",
     "single-loop": "good, but answers nothing at all while a command waits",
+    "concurrent": "good, and its shell answers while a command waits",
     "slow": "binds, is good once --gate is there",
     "die-on-gate": "good, ends with --code or --signal once --gate is there",
 }
+
+
+WHILE_BUSY = {"single-loop": [], "concurrent": ["control", "hb", "shell"]}
+"""What is answered while a command waits, where it is not control and heartbeat."""
 
 
 class Wire:
@@ -84,6 +89,12 @@ class Wire:
         self.sockets["iopub"].send_multipart(
             [topic, b"<IDS|MSG>", *self.frames(msg_type, content, parent)]
         )
+
+    def strange(self, header: bytes) -> None:
+        """Publish a well signed message with this header."""
+        parts = [header, b"{}", b"{}", b"{}"]
+        digest = hmac.new(self.key, b"".join(parts), hashlib.sha256).hexdigest().encode()
+        self.sockets["iopub"].send_multipart([b"x", b"<IDS|MSG>", digest, *parts])
 
     def rubbish(self, channel: str, prefix: list[bytes]) -> None:
         """Send what no kernel should: every message here must change nothing."""
@@ -197,7 +208,9 @@ class Kernel:
         self.say("execute_input", {"code": request["code"], "execution_count": self.count}, parent)
         if command == "wait":
             while not Path(argument).exists():
-                self.serve([] if self.mode == "single-loop" else ["control", "hb"])
+                self.serve(WHILE_BUSY.get(self.mode, ["control", "hb"]))
+        if command == "deep":
+            self.wire.strange(b'{"x":' + b"[" * 2000 + b"]" * 2000 + b"}")
         if command == "die":
             os._exit(int(argument))
         if command == "signal":
