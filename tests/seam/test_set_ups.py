@@ -169,9 +169,15 @@ def test_behind_a_gateway_the_models_carry_the_remote_state(remote: Server) -> N
         model = server.model(kernel)
         assert set(model) >= STOCK_FIELDS
         assert (model["status"], model["execution_state"]) == ("connecting", "starting")
-        with remote.client(next(iter(remote.models()))) as client:
-            client.execute("1")
-            eventually(lambda: server.models()[kernel]["execution_state"] == "idle")
+        with remote.client(kernel) as client:
+
+            def told() -> bool:
+                # Stock may miss the statuses of a first cell: it has to be given another one.
+                client.execute("1")
+                client.get_shell_msg(timeout=10)
+                return server.models()[kernel]["execution_state"] == "idle"
+
+            eventually(told)
         assert server.model(kernel)["status"] == "connected"
         assert server.status(kernel)["pid"] is None
         server.delete(kernel)
