@@ -15,12 +15,17 @@ The default, 100, is what a client of ours would learn too late that a kernel is
 """
 
 
-def connect(manager: Any, channel: str) -> zmq.Socket[Any]:
+RECONNECT_PATIENTLY = 1000
+"""The same for a kernel that does not come: tries cost processor time on both sides."""
+
+
+def connect(manager: Any, channel: str, reconnect_every: int = RECONNECT_EVERY) -> zmq.Socket[Any]:
     """Open a socket to a kernel's channel.
 
     Args:
         manager: The kernel's manager (``ConnectionFileMixin``).
         channel: ``iopub``, ``shell``, ``control`` or ``hb``.
+        reconnect_every: Milliseconds between tries.
 
     Returns:
         A connected socket that loses nothing while it is not read.
@@ -32,7 +37,7 @@ def connect(manager: Any, channel: str) -> zmq.Socket[Any]:
     socket.linger = 0
     # All of these work only before connect.
     socket.setsockopt(zmq.RCVHWM, 0)
-    socket.setsockopt(zmq.RECONNECT_IVL, RECONNECT_EVERY)
+    socket.setsockopt(zmq.RECONNECT_IVL, reconnect_every)
     if info.get("curve_publickey"):
         # jupyter_client 8.9, ConnectionFileMixin._create_connected_socket: one pair for both.
         socket.curve_secretkey = info["curve_secretkey"].encode()

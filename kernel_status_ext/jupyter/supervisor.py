@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 from contextlib import suppress
+from functools import partial
 from logging import Logger
 from typing import Any
 
@@ -30,7 +31,7 @@ from . import failures
 from .afterlife import Afterlife
 from .charge import Charge, Manager, Settings, requested_by
 from .restarting import Restarting
-from .sockets import connect
+from .sockets import RECONNECT_PATIENTLY, connect
 from .turns import Turn
 
 
@@ -179,7 +180,8 @@ class Supervisor:
 
         return Wire(
             kernel_id=charge.kernel_id,
-            connect=lambda channel: connect(manager, channel),
+            connect=partial(connect, manager),
+            connect_patiently=partial(connect, manager, reconnect_every=RECONNECT_PATIENTLY),
             session=manager.session.clone(),
             process=process if isinstance(process, subprocess.Popen) else None,
             poll=manager.provisioner.poll,

@@ -7,6 +7,7 @@ so that no news of a process can be taken for news of the next one.
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime
 from logging import Logger
 from typing import Any
@@ -87,11 +88,7 @@ class Follower:
         self._worked_at = self._started
         self._doubts = Doubts(tracker, kernel, wire, reader)
         self._control_question: Question | None = None
-        self._iopub = reader.open(wire.connect("iopub"), self._received, wire.kernel_id)
-        self._attention = Attention(self._iopub.socket)
-        self._shell_question: Question | None = PatientQuestion(
-            reader, wire, "shell", self._replied
-        )
+        self._listen()
         self._watch = watch_process(wire.process, wire.poll, self._exited, log)
         self._later("overdue", start_timeout, lambda: self._overdue(start_timeout))
 
@@ -139,8 +136,21 @@ class Follower:
             self._shell_question.ask()
             self._consider_connected()
 
+    def _listen(self) -> None:
+        self._iopub = self._reader.open(self._wire.connect("iopub"), self._received, self._id)
+        self._attention = Attention(self._iopub.socket)
+        self._shell_question: Question | None = PatientQuestion(
+            self._reader, self._wire, "shell", self._replied
+        )
+
     def _overdue(self, waited: float) -> None:
         self._tracker.feed(self._id, StartOverdue(self.generation, self._now(), waited))
+        if not self._heard and self._replied_at is None:
+            # Nothing has come by these sockets: go on with some that cost less.
+            self._stop_asking()
+            self._stop_listening()
+            self._wire = replace(self._wire, connect=self._wire.connect_patiently)
+            self._listen()
 
     def _stop_asking(self) -> None:
         self._cancel("overdue")
@@ -247,6 +257,9 @@ class Follower:
             self._heartbeat = None
         self._doubts.close()
         self._watch.close()
+        self._stop_listening()
+
+    def _stop_listening(self) -> None:
         self._attention.close()
         self._iopub.close()
 

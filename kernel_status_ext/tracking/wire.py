@@ -34,6 +34,7 @@ class Wire:
     Attributes:
         kernel_id: Whose it is.
         connect: Opens a socket to a channel (``shell``, ``control``, ``iopub``, ``hb``).
+        connect_patiently: The same, for a kernel that takes long: retries once a second.
         session: Signs what we send and tells whether what we hear is the kernel's.
         process: The process if it is a child of ours.
         poll: The provisioner's poll, for one that is not.
@@ -43,6 +44,7 @@ class Wire:
 
     kernel_id: str
     connect: Callable[[str], zmq.Socket[Any]]
+    connect_patiently: Callable[[str], zmq.Socket[Any]]
     session: Signer
     process: subprocess.Popen[bytes] | None
     poll: Poll
