@@ -120,7 +120,7 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
         charge = self.kernel_status.charge_of(self)
         turn = charge.turn if charge else Turn()
         async with turn.taken():
-            with self._failures_told():
+            with self.__failures_told():
                 answer = await ensure_async(super().start_kernel(*args, **kwargs))
         self.kernel_status.started(self)
         return answer
@@ -128,9 +128,9 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
     async def restart_kernel(self, *args: Any, **kwargs: Any) -> Any:
         """Restart, in its turn."""
         # jupyter_client 8.10, AsyncKernelManager.restart_kernel; the restarter calls it, too
-        return await uncancelled(self._restart(*args, **kwargs))
+        return await uncancelled(self.__restart(*args, **kwargs))
 
-    async def _restart(self, *args: Any, **kwargs: Any) -> Any:
+    async def __restart(self, *args: Any, **kwargs: Any) -> Any:
         automatic = restarter_acts.get()
         charge = self.kernel_status.charge_of(self)
         if charge is None or not charge.seen:
@@ -141,15 +141,15 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
                 return None
             if not automatic:
                 self.kernel_status.restart_requested(charge.kernel_id)
-            with self._failures_told():
+            with self.__failures_told():
                 return await ensure_async(super().restart_kernel(*args, **kwargs))
 
     async def shutdown_kernel(self, *args: Any, **kwargs: Any) -> Any:
         """Shut down, in its turn."""
         # jupyter_client 8.10, AsyncKernelManager.shutdown_kernel(now=False, restart=False)
-        return await uncancelled(self._shut_down(*args, **kwargs))
+        return await uncancelled(self.__shut_down(*args, **kwargs))
 
-    async def _shut_down(self, *args: Any, **kwargs: Any) -> Any:
+    async def __shut_down(self, *args: Any, **kwargs: Any) -> Any:
         charge = self.kernel_status.charge_of(self)
         if charge is None or not charge.seen:
             return await ensure_async(super().shutdown_kernel(*args, **kwargs))
@@ -165,7 +165,7 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
                 self.kernel_status.shutdown_completed(charge.kernel_id)
 
     @contextmanager
-    def _failures_told(self) -> Iterator[None]:
+    def __failures_told(self) -> Iterator[None]:
         try:
             yield
         except Exception as error:

@@ -2,6 +2,7 @@
 
 It is laid over whatever class is configured, so that nobody's class is lost. Each override names
 the upstream method and the version it was read in; ``super()`` is always the configured class.
+What is our own has mangled names (``__bury``): they cannot hide a method of the configured class.
 """
 
 from __future__ import annotations
@@ -19,12 +20,13 @@ from tornado import web
 
 from .. import views
 from ..core.model import Kernel
-from ..core.targets import Wish, read_target
+from ..core.targets import Wish
 from ..core.words import RequestedBy, Status
 from ..tracking.tasks import uncancelled
 from . import failures
 from .charge import Charge, on_behalf_of
 from .kernel import tracked
+from .server_end import EndOfServer
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -32,9 +34,6 @@ if TYPE_CHECKING:
     Base = Any
 else:
     Base = object
-
-GRACE = 2.0
-"""Seconds beyond what Jupyter itself may take to end a kernel, when the server stops."""
 
 _born: ContextVar[list[Charge] | None] = ContextVar("kernel_status_born", default=None)
 
@@ -50,7 +49,7 @@ def _births() -> Iterator[list[Charge]]:
         _born.reset(token)
 
 
-class TrackedMappingKernelManager(Base):
+class TrackedMappingKernelManager(EndOfServer):
     """Over the server's manager of all kernels."""
 
     kernel_status: Supervisor
@@ -83,7 +82,7 @@ class TrackedMappingKernelManager(Base):
     async def start_kernel(self, *args: Any, **kwargs: Any) -> str:
         """Start; a launch that fails says why, and leaves nothing behind."""
         # jupyter_server 2.21, MappingKernelManager.start_kernel
-        await self._start_over(kwargs.get("kernel_id") or "")
+        await self.__start_over(kwargs.get("kernel_id") or "")
         with _births() as born:
             try:
                 kernel_id: str = await ensure_async(super().start_kernel(*args, **kwargs))
@@ -97,14 +96,14 @@ class TrackedMappingKernelManager(Base):
                     raise
                 self.log.debug("A kernel could not be started", exc_info=True)
                 for charge in born:
-                    self._drop(charge.kernel_id)
+                    self.__drop(charge.kernel_id)
                 raise failures.as_http(born[0].manager, error) from error
         for charge in born:
             self.kernel_status.afterlife.counted(charge)
-        self._meet(kernel_id)
+        self.__meet(kernel_id)
         return kernel_id
 
-    def _meet(self, kernel_id: str) -> None:
+    def __meet(self, kernel_id: str) -> None:
         """Know a kernel that did not come through ``pre_start_kernel`` (gateway, external)."""
         if kernel_id not in self.kernel_status.tracker:
             manager = self._kernels[kernel_id]
@@ -116,9 +115,9 @@ class TrackedMappingKernelManager(Base):
         """Restart a kernel in any status; a dead one is started again."""
         # jupyter_server 2.21, MappingKernelManager.restart_kernel(kernel_id, now=False)
         self._check_kernel_id(kernel_id)
-        return await uncancelled(self._restart(kernel_id, *args, **kwargs))
+        return await uncancelled(self.__restart(kernel_id, *args, **kwargs))
 
-    async def _restart(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
+    async def __restart(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
         charge = self.kernel_status.charge(kernel_id)
         if charge is None or not self.kernel_status.sees(kernel_id):
             return await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
@@ -142,19 +141,19 @@ class TrackedMappingKernelManager(Base):
         """Shut a kernel down in any status; a dead one is removed."""
         # jupyter_server 2.21, MappingKernelManager.shutdown_kernel(kernel_id, now, restart)
         self._check_kernel_id(kernel_id)
-        return await uncancelled(self._end(kernel_id, *args, **kwargs))
+        return await uncancelled(self.__end(kernel_id, *args, **kwargs))
 
-    async def _end(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
+    async def __end(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
         kernel = self.kernel_status.tracker.get(kernel_id)
         if kernel is not None and kernel.status is Status.DEAD:
-            return await self._bury(kernel_id)
+            return await self.__bury(kernel_id)
         if kernel is not None and kernel.status is Status.TERMINATING:
-            return await self._gone(kernel_id)
+            return await self.__gone(kernel_id)
         charge = self.kernel_status.charge(kernel_id)
         if charge is None or not self.kernel_status.sees(kernel_id):
             return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
         self.kernel_status.shutdown_requested(kernel_id)
-        await self._start_over(kernel_id)
+        await self.__start_over(kernel_id)
         # In its turn: the upstream method reads `ready`, which a restart has replaced meanwhile.
         async with charge.turn.taken():
             # Upstream counts it down, whatever it was counted before.
@@ -162,26 +161,26 @@ class TrackedMappingKernelManager(Base):
             charge.counted = None
             return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
 
-    async def _start_over(self, kernel_id: str) -> None:
+    async def __start_over(self, kernel_id: str) -> None:
         """Wait until the start of this id, if there is one under way, is over."""
         pending = self._pending_kernels.get(kernel_id)
         if pending is not None and not pending.done():
             await asyncio.wait([pending])
 
-    async def _bury(self, kernel_id: str) -> None:
+    async def __bury(self, kernel_id: str) -> None:
         manager = self._kernels[kernel_id]
         await ensure_async(manager.shutdown_kernel(now=True))
         if kernel_id in self:
-            self._drop(kernel_id)
+            self.__drop(kernel_id)
 
-    async def _gone(self, kernel_id: str) -> None:
+    async def __gone(self, kernel_id: str) -> None:
         """Wait for somebody else's shutdown; with pending kernels nobody waits."""
         charge = self.kernel_status.charge(kernel_id)
         if charge is not None and not self._using_pending_kernels():
             async with charge.turn.taken():
                 return
 
-    def _drop(self, kernel_id: str) -> None:
+    def __drop(self, kernel_id: str) -> None:
         # What MappingKernelManager.shutdown_kernel gives back, for one that it cannot shut down.
         self._pending_kernels.pop(kernel_id, None)
         self._kernel_connections.pop(kernel_id, None)
@@ -204,57 +203,6 @@ class TrackedMappingKernelManager(Base):
             with on_behalf_of(RequestedBy.CULL):
                 await super().cull_kernel_if_idle(kernel_id)
 
-    async def shutdown_all(self, *args: Any, **kwargs: Any) -> None:
-        """Shut all kernels down, also those that are being launched or cannot be."""
-        # jupyter_client 8.10, MultiKernelManager.shutdown_all(now=False): raises 404 for an id
-        # that is pending and not listed, and then the server would not stop.
-        with on_behalf_of(RequestedBy.SERVER_STOP):
-            await self._abandon_launches()
-            for kernel_id in self.kernel_status.afterlife.dead_ids() & set(self._kernels):
-                await self._bury(kernel_id)
-            await self._shut_down(*self._kernels, **kwargs)
-            try:
-                await ensure_async(super().shutdown_all(*args, **kwargs))
-            except Exception:
-                # A boundary: the server stops, whatever a provisioner thinks of it.
-                self.log.exception("Not all kernels could be shut down")
-            for kernel in self.kernel_status.tracker:
-                self.kernel_status.forget(kernel.id)
-
-    async def _shut_down(self, *kernel_ids: str, now: bool = False) -> None:
-        """Shut kernels down side by side, each in its turn; upstream would not wait for that."""
-        seen = [each for each in kernel_ids if self.kernel_status.sees(each)]
-        work = (self._shut_down_in_time(each, now=now) for each in seen)
-        for kernel_id, told in zip(
-            seen, await asyncio.gather(*work, return_exceptions=True), strict=True
-        ):
-            if isinstance(told, BaseException):
-                self.log.error("Kernel %s could not be shut down", kernel_id, exc_info=told)
-
-    async def _shut_down_in_time(self, kernel_id: str, *, now: bool) -> None:
-        """Shut a kernel down, or leave it to its own end: the server's must not wait for ever."""
-        manager = self._kernels[kernel_id]
-        limit = 2 * manager.shutdown_wait_time + GRACE
-        try:
-            await asyncio.wait_for(self.shutdown_kernel(kernel_id, now=now), limit)
-        except asyncio.TimeoutError:
-            self.log.error(  # noqa: TRY400  the traceback would be our own patience's
-                "Kernel %s could not be shut down within %g s; it is killed", kernel_id, limit
-            )
-            self.kernel_status.kill(kernel_id)
-            self._pending_kernels.pop(kernel_id, None)
-            self.remove_kernel(kernel_id)
-
-    async def _abandon_launches(self) -> None:
-        for charge in self.kernel_status.being_launched():
-            task = self._pending_kernels.pop(charge.kernel_id, None)
-            if task is not None:
-                task.cancel()
-            self.kernel_status.shutdown_requested(charge.kernel_id)
-            if charge.manager.has_kernel:
-                await ensure_async(charge.manager.shutdown_kernel(now=True))
-            self.kernel_status.forget(charge.kernel_id)
-
     # -- kernels die -------------------------------------------------------------------------
 
     def _handle_kernel_died(self, kernel_id: str) -> None:
@@ -273,7 +221,7 @@ class TrackedMappingKernelManager(Base):
     def kernel_model(self, kernel_id: str) -> Any:
         """Make the model, with ``status`` and ``reason``."""
         # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
-        return _then(super().kernel_model(kernel_id), self._extended)
+        return _then(super().kernel_model(kernel_id), self.__extended)
 
     def list_kernels(self, *args: Any, **kwargs: Any) -> Any:
         """List all kernels, with ``status`` and ``reason``."""
@@ -281,24 +229,24 @@ class TrackedMappingKernelManager(Base):
 
         def extended(models: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
             self.kernel_status.forget_others(set(self._kernels))
-            return [self._extended(model) for model in models]
+            return [self.__extended(model) for model in models]
 
         return _then(super().list_kernels(*args, **kwargs), extended)
 
-    def _extended(self, model: dict[str, Any] | None) -> dict[str, Any] | None:
+    def __extended(self, model: dict[str, Any] | None) -> dict[str, Any] | None:
         if model is None:
             # The gateway's kernel_model when its remote does not know the kernel any more.
             return None
         kernel_id = model["id"]
-        self._meet(kernel_id)
+        self.__meet(kernel_id)
         if not self.kernel_status.sees(kernel_id):
             # No worse than stock: what the remote server says of it stands.
             self.kernel_status.reported(kernel_id, model.get("execution_state", ""))
-            return {**self._told(kernel_id), **model}
+            return {**self.__told(kernel_id), **model}
         moment = views.iso(self._kernels[kernel_id].last_activity)
-        return {**model, "last_activity": moment, **self._told(kernel_id)}
+        return {**model, "last_activity": moment, **self.__told(kernel_id)}
 
-    def _told(self, kernel_id: str) -> dict[str, Any]:
+    def __told(self, kernel_id: str) -> dict[str, Any]:
         kernel = self.kernel_status.tracker.get(kernel_id)
         return views.model_fields(kernel) if kernel else {}
 
@@ -321,7 +269,7 @@ class TrackedMappingKernelManager(Base):
         timeout: float | None = None,
         since: int | None = None,
     ) -> Kernel:
-        """Wait until a kernel is in a state.
+        """Wait until a kernel is in a state; see ``wait_for_state`` of its own manager.
 
         Args:
             kernel_id: The kernel.
@@ -335,17 +283,16 @@ class TrackedMappingKernelManager(Base):
             The kernel as it was when the state was reached.
 
         Raises:
-            tornado.web.HTTPError: 404, no such kernel.
-            ValueError: An unknown word or an impossible combination.
-            KernelStateTimeout: The time is over.
-            KernelStateUnreachable: It is dead, or was removed.
-            RevisionUnknown: ``since`` is not known (any more).
+            tornado.web.HTTPError: 404, no such kernel; and what its manager's call raises.
         """
-        self._check_kernel_id(kernel_id)
-        target = read_target(
-            status=status, execution_state=execution_state, state=state, change=since is not None
+        kernel: Kernel = await self.get_kernel(kernel_id).wait_for_state(
+            status=status,
+            execution_state=execution_state,
+            state=state,
+            timeout=timeout,
+            since=since,
         )
-        return await self.kernel_status.tracker.wait(kernel_id, target, timeout, since)
+        return kernel
 
 
 def _then(result: Any, follow: Callable[[Any], Any]) -> Any:

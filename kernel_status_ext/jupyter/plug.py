@@ -68,4 +68,4 @@ def plug_in_late(serverapp: Any, supervisor: Supervisor) -> None:
     supervisor.afterlife.mapping = mapping
     for kernel_id, manager in mapping._kernels.items():
         tracked(manager, supervisor).kernel_status_own_id = kernel_id
-        mapping._meet(kernel_id)
+        supervisor.take_charge(manager, kernel_id, manager.kernel_name, seen=False)

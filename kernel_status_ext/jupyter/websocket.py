@@ -40,10 +40,10 @@ class PatientConnection(Base):
             try:
                 await self.kernel_status.tracker.wait(self.kernel_id, target, bound)
             except (KernelStateTimeout, KernelStateUnreachable) as error:
-                self._refuse(str(error), error.reason)
+                self.__refuse(str(error), error.reason)
         await super().prepare()
 
-    def _refuse(self, message: str, reason: str) -> NoReturn:
+    def __refuse(self, message: str, reason: str) -> NoReturn:
         handler = self.websocket_handler
         handler.set_status(HTTPStatus.SERVICE_UNAVAILABLE)
         handler.set_header("Content-Type", "application/json")

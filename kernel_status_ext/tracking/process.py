@@ -69,7 +69,7 @@ class PidfdWatch:
         self._fd: int | None = os.pidfd_open(process.pid)
         try:
             IOLoop.current().add_handler(self._fd, self._readable, IOLoop.READ)
-        except BaseException:
+        except (OSError, ValueError):
             os.close(self._fd)
             raise
 

@@ -35,7 +35,11 @@ class HouseKernel(ServerKernelManager):
     motto = Unicode("", config=True)
 
     async def restart_kernel(self, *args, **kwargs):
-        """Restart by its own two steps, as some do, through the public names."""
+        """Restart by a private method of its own, as some do."""
+        await self._restart(**kwargs)
+
+    async def _restart(self, **kwargs):
+        """Take its own two steps, through the public names."""
         self.log.info("house restarts with motto %s", self.motto)
         launch = dict(self._launch_args)
         await self.shutdown_kernel(now=kwargs.get("now", False), restart=True)
