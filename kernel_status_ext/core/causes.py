@@ -163,7 +163,7 @@ def overdue(waited: float) -> str:
 def silent(silence: float) -> str:
     """Word a heartbeat that is silent (seconds)."""
     return sentence(
-        f"The kernel's process exists but its heartbeat has been silent for {silence:g} s",
+        f"The kernel's process exists but its heartbeat has been silent for {silence:.3g} s",
         "it may be stopped or frozen: continue it (kill -CONT) or restart it",
     )
 
