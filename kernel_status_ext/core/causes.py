@@ -133,7 +133,7 @@ def _explain_code(code: int | None, when: str, *, answered: bool) -> Account:
         else f"The kernel exited with code {code}{when and ','}{when}"
     )
     if not answered:
-        hint = "run the command of its kernelspec in a terminal to see what it says"
+        hint = "look for its last words in the server's log"
         return Account(Cause.START_FAILED, happened, hint)
     if code is None:
         return Account(Cause.LOST, happened, "look where its provisioner runs kernels")
@@ -177,7 +177,7 @@ def crash_loop(deaths: int, last: str) -> str:
 # Launch failures: exception type names to causes, in the order in which they are tried.
 _LAUNCH_HINTS: dict[Cause, str] = {
     Cause.KERNELSPEC_NOT_FOUND: "install that kernel or choose one of `jupyter kernelspec list`",
-    Cause.EXECUTABLE_NOT_FOUND: "reinstall the kernel or mend the command in its kernelspec",
+    Cause.EXECUTABLE_NOT_FOUND: "reinstall the kernel or fix the command in its kernelspec",
     Cause.PERMISSION_DENIED: "make the command of its kernelspec executable for this user",
     Cause.PROVISIONER_FAILED: "see the server's log for what its provisioner says",
     Cause.LAUNCH_FAILED: "see the server's log for the whole story",

@@ -49,7 +49,7 @@ class KernelStateUnreachable(Exception):
     def __init__(self, kernel: Kernel, target: Target, reason: str) -> None:
         """Say which kernel, how it is, what was expected and why it will not come."""
         super().__init__(
-            f"Kernel {kernel.id} is {kernel.status} and will not be {target}: {reason}"
+            f"Kernel {kernel.id} is {kernel.status}, it will not come to {target}: {reason}"
         )
         self.kernel = kernel
         self.reason = reason

@@ -37,6 +37,9 @@ REFUSED: dict[Action, dict[Status, str]] = {
 }
 
 
+DONE = {Action.INTERRUPT: "interrupted", Action.RESTART: "restarted"}
+
+
 def refusal(kernel: Kernel, action: Action) -> str | None:
     """Say why something cannot be done now.
 
@@ -51,4 +54,4 @@ def refusal(kernel: Kernel, action: Action) -> str | None:
     if instead is None or kernel.reported is not None:
         # What runs elsewhere is for its own server to refuse.
         return None
-    return f"Kernel {kernel.id} is {kernel.status}, so it cannot {action} now: {instead}."
+    return f"Kernel {kernel.id} is {kernel.status}, so it cannot be {DONE[action]} now: {instead}."

@@ -102,6 +102,14 @@ class TrackedKernelManager(Base):
         await super()._async_launch_kernel(kernel_cmd, **kw)
         self.kernel_status.launched(self)
 
+    def _close_control_socket(self) -> None:
+        # jupyter_client 8.10, KernelManager._close_control_socket: the process is gone by now, and
+        # a socket that lingers would hand a shutdown_request that it never read to the next
+        # process on the same port.
+        if self._control_socket is not None:
+            self._control_socket.linger = 0
+        super()._close_control_socket()
+
     def start_restarter(self) -> None:
         """Let the restarter follow the contract's limits."""
         # jupyter_client 8.10, KernelManager.start_restarter

@@ -40,7 +40,8 @@ class PatientConnection(Base):
             try:
                 await self.kernel_status.tracker.wait(self.kernel_id, target, bound)
             except (KernelStateTimeout, KernelStateUnreachable) as error:
-                self.__refuse(str(error), error.reason)
+                told = f"Kernel {self.kernel_id} is {error.kernel.status}, so no websocket opens"
+                self.__refuse(f"{told}: {error.reason}" if error.reason else told, error.reason)
         await super().prepare()
 
     def __refuse(self, message: str, reason: str) -> NoReturn:

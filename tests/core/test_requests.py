@@ -25,7 +25,7 @@ def test_what_cannot_be_done_is_refused_with_a_sentence(action: Action, status: 
     told = refusal(new_kernel(status), action)
     assert (told is None) == (status in WORKS[action])
     if told is not None:
-        assert told.startswith(f"Kernel f3c1 is {status}, so it cannot {action} now: ")
+        assert told.startswith(f"Kernel f3c1 is {status}, so it cannot be {action}ed now: ")
         assert told.endswith(".")
 
 
