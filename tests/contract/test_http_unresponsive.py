@@ -21,7 +21,11 @@ def server() -> Iterator[Server]:
 
 
 def stop(server: Server, kernel: str) -> int:
-    """Stop the kernel's process (SIGSTOP) and return its pid."""
+    """Stop the kernel's process (SIGSTOP) and return its pid.
+
+    Not before its heart was felt: one that never beat is never judged.
+    """
+    assert held_for(lambda: server.status(kernel)["status"] == "connected", 1.0)
     (process,) = server.kernel_processes(kernel)
     os.kill(process.pid, signal.SIGSTOP)
     return process.pid
