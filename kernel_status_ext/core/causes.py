@@ -174,7 +174,7 @@ def crash_loop(deaths: int, last: str) -> str:
     return sentence(f"{last}, and the server gave up {times}", RESTART_IT)
 
 
-# Launch failures: exception type names to causes, in the order in which they are tried.
+# What to do about each cause of "never launched".
 _LAUNCH_HINTS: dict[Cause, str] = {
     Cause.KERNELSPEC_NOT_FOUND: "install that kernel or choose one of `jupyter kernelspec list`",
     Cause.EXECUTABLE_NOT_FOUND: "reinstall the kernel or fix the command in its kernelspec",
