@@ -6,10 +6,14 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from . import last_words
+from .remains import NOTHING_FOUND, Remains
 from .words import Cause, RequestedBy
 
 if TYPE_CHECKING:
+    from .last_words import LastWords
     from .model import Exit
+    from .remains import OutOfMemory
 
 RESTARTING = "it is being restarted automatically and its variables are lost"
 RESTART_IT = "restart it to go on"
@@ -40,7 +44,7 @@ _SIGNAL_CAUSES: dict[str, tuple[Cause, str]] = {
     ),
     "SIGABRT": (
         Cause.ABORTED,
-        "native code gave up: its last words are in the server's log",
+        "native code gave up: its last words are in its stderr",
     ),
     "SIGBUS": (
         Cause.BUS_ERROR,
@@ -104,13 +108,16 @@ def signal_name(number: int) -> str:
     return _NAMES.get(number, f"signal {number}")
 
 
-def explain_end(ended: Exit, lived: float | None, *, answered: bool) -> Account:
+def explain_end(
+    ended: Exit, lived: float | None, *, answered: bool, remains: Remains = NOTHING_FOUND
+) -> Account:
     """Word an end that nobody asked for.
 
     Args:
         ended: How the process ended.
         lived: Its age in seconds, None where not known.
         answered: Whether it ever answered.
+        remains: What was found of it.
 
     Returns:
         The cause, what happened (no full stop, so that a next step can follow), and a hint.
@@ -119,28 +126,89 @@ def explain_end(ended: Exit, lived: float | None, *, answered: bool) -> Account:
     early = "" if answered else ", before it was ready"
     number = signal_of(ended)
     if number is not None:
-        name = signal_name(number)
-        cause, hint = _SIGNAL_CAUSES.get(name, (Cause.SIGNALED, _ANY_SIGNAL_HINT))
-        code = "" if ended.code is None else f" (exit code {ended.code})"
-        return Account(cause, f"The kernel was killed by {name}{code}{when}{early}", hint)
-    return _explain_code(ended.code, when + early, answered=answered)
-
-
-def _explain_code(code: int | None, when: str, *, answered: bool) -> Account:
-    happened = (
-        f"The kernel's process is gone{when}, its exit code is not known"
-        if code is None
-        else f"The kernel exited with code {code}{when and ','}{when}"
-    )
+        return _explain_signal(ended, signal_name(number), when + early, remains)
     if not answered:
-        hint = "look for its last words in the server's log"
-        return Account(Cause.START_FAILED, happened, hint)
+        return _explain_start(ended.code, when + early, remains)
+    return _explain_code(ended.code, when, remains)
+
+
+def _explain_signal(ended: Exit, name: str, when: str, remains: Remains) -> Account:
+    cause, hint = _SIGNAL_CAUSES.get(name, (Cause.SIGNALED, _ANY_SIGNAL_HINT))
+    code = "" if ended.code is None else f" (exit code {ended.code})"
+    happened = f"The kernel was killed by {name}{code}{when}"
+    held = f"; it held {size(remains.peak_memory)}" if remains.peak_memory else ""
+    if name == "SIGKILL" and remains.memory is not None:
+        told = f"{happened}; its memory group counted an out-of-memory kill{held}"
+        return Account(Cause.OOM_KILLED, told, _less_memory(remains.memory))
+    if name == "SIGKILL":
+        return Account(cause, happened + held, hint)
+    crash = last_words.of_a_crash(remains.stderr) if remains.instead is None else None
+    return Account(cause, f"{happened}; {crash.quote}" if crash else happened, hint)
+
+
+def _less_memory(memory: OutOfMemory) -> str:
+    more = "more memory" if memory.limit is None else f"more than the {size(memory.limit)} it has"
+    return f"load less data at a time, or ask for {more}"
+
+
+def _explain_start(code: int | None, when: str, remains: Remains) -> Account:
+    words = last_words.of_a_start(remains.stderr, remains.command, remains.hiding)
+    happened, hint = _with_words(_exited(code, when), words, remains)
+    cause = words.cause if words is not None else None
+    return Account(cause or Cause.START_FAILED, happened, hint or _look(remains))
+
+
+def _explain_code(code: int | None, when: str, remains: Remains) -> Account:
+    happened = _exited(code, when)
     if code is None:
         return Account(Cause.LOST, happened, "look where its provisioner runs kernels")
     if code == 0:
         hint = "a cell or a library ended it, exit() for example"
         return Account(Cause.EXITED, happened, hint)
-    return Account(Cause.ERROR, happened, "its last words are in the server's log")
+    words = last_words.of_a_life(remains.stderr)
+    happened, hint = _with_words(happened, words, remains)
+    return Account(Cause.ERROR, happened, hint or _look(remains))
+
+
+def _exited(code: int | None, when: str) -> str:
+    if code is None:
+        return f"The kernel's process is gone{when}, its exit code is not known"
+    return f"The kernel exited with code {code}{when and ','}{when}"
+
+
+def _with_words(happened: str, words: LastWords | None, remains: Remains) -> tuple[str, str]:
+    """Tell what stderr says, without quoting it where that is not allowed."""
+    if words is None:
+        return happened, ""
+    allowed = remains.instead is None
+    said, hint = (words.quote, words.hint) if allowed else (words.plain, words.plain_hint)
+    return (f"{happened}: {said}" if said else happened), hint
+
+
+def _look(remains: Remains) -> str:
+    if not remains.captured:
+        return "its last words are in the server's log"
+    if remains.stderr:
+        return "its stderr says no more: run its command in a terminal"
+    return "it wrote nothing to stderr: run its command in a terminal"
+
+
+_UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")
+
+
+def size(count: int) -> str:
+    """Write a number of bytes for people.
+
+    >>> size(8482560000), size(512)
+    ('7.9 GiB', '512 bytes')
+    """
+    value, unit = float(count), 0
+    while value >= _KIBI and unit < len(_UNITS) - 1:
+        value, unit = value / _KIBI, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} bytes"
+
+
+_KIBI = 1024
 
 
 def sentence(happened: str, *next_steps: str) -> str:
@@ -160,8 +228,23 @@ def overdue(waited: float) -> str:
     )
 
 
-def silent(silence: float) -> str:
+def blocked(silence: float) -> str:
+    """Word an interpreter that does not answer while its heart beats (seconds)."""
+    return sentence(
+        "The kernel's process is alive and its heart beats, but its interpreter has not answered "
+        f"for {silence:.3g} s: native code holds it",
+        "wait, or restart it if nothing changes; an interrupt may not reach it",
+    )
+
+
+def silent(silence: float, *, stopped: bool = False) -> str:
     """Word a heartbeat that is silent (seconds)."""
+    if stopped:
+        return sentence(
+            "The kernel's process is stopped by a signal and its heartbeat has been silent for "
+            f"{silence:.3g} s",
+            "continue it (kill -CONT) or restart it",
+        )
     return sentence(
         f"The kernel's process exists but its heartbeat has been silent for {silence:.3g} s",
         "it may be stopped or frozen: continue it (kill -CONT) or restart it",

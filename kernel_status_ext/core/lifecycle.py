@@ -23,33 +23,36 @@ from dataclasses import replace
 from .answers import (
     Row,
     answered_later,
-    autorestarting,
     began,
+    blocked,
+    children_lost,
     connected,
     ended,
-    exited,
-    gave_up,
-    launch_failed,
+    found,
     overdue,
     reported,
     responsive,
     restarting,
     started,
     stay,
-    stopped,
-    surprise,
     terminating,
+    unblocked,
     unresponsive,
 )
+from .ends import autorestarting, exited, gave_up, launch_failed, stopped, surprise
 from .model import (
     Answered,
     AutorestartBegan,
+    ChildOutOfMemory,
     Event,
     HeartbeatLost,
     HeartbeatReturned,
+    InterpreterBlocked,
+    InterpreterReturned,
     Kernel,
     LaunchFailed,
     ProcessExited,
+    ProcessFound,
     ProcessStarted,
     Reported,
     RequestBegan,
@@ -94,7 +97,7 @@ def _expected_generation(kernel: Kernel, kind: type[Event]) -> int:
     return kernel.next_generation if kind in OF_THE_NEXT else kernel.generation
 
 
-OF_THE_NEXT: frozenset[type[Event]] = frozenset({ProcessStarted, LaunchFailed})
+OF_THE_NEXT: frozenset[type[Event]] = frozenset({ProcessStarted, ProcessFound, LaunchFailed})
 """Events that speak of the process after the present one."""
 
 OF_A_PROCESS: frozenset[type[Event]] = frozenset(
@@ -106,6 +109,9 @@ OF_A_PROCESS: frozenset[type[Event]] = frozenset(
         ShellAnswered,
         HeartbeatLost,
         HeartbeatReturned,
+        InterpreterBlocked,
+        InterpreterReturned,
+        ChildOutOfMemory,
         ProcessExited,
     }
 )
@@ -129,6 +135,7 @@ TABLE: dict[type[Event], dict[Status, Row]] = {
         autorestarting=started(AUTORESTARTING),
         terminating=started(TERMINATING),
     ),
+    ProcessFound: _row(surprise, unknown=found),
     LaunchFailed: _row(
         launch_failed,
         connecting=surprise,
@@ -144,6 +151,9 @@ TABLE: dict[type[Event], dict[Status, Row]] = {
     ShellAnswered: _row(answered_later),
     HeartbeatLost: _row(stay, connected=unresponsive),
     HeartbeatReturned: _row(stay, unresponsive=responsive),
+    InterpreterBlocked: _row(stay, connected=blocked),
+    InterpreterReturned: _row(stay, connected=unblocked),
+    ChildOutOfMemory: _row(children_lost),
     RestartRequested: _row(restarting, starting=stay, terminating=stay),
     ShutdownRequested: _row(terminating, terminating=stay, dead=stay),
     ShutdownCompleted: _row(surprise, terminating=stopped, restarting=stay, dead=stay),

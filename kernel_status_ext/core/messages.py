@@ -43,6 +43,8 @@ class Header(msgspec.Struct, frozen=True):
     msg_type: str | None = None
     msg_id: str | None = ""
     subshell_id: str | None = None
+    version: str | None = None
+    """The protocol's."""
 
 
 class StatusContent(msgspec.Struct, frozen=True):

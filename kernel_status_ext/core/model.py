@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from .remains import NOTHING_FOUND, Remains
 from .words import Cause, ExecutionState, RequestedBy, State, Status, one_word
 
 if TYPE_CHECKING:
@@ -36,6 +37,13 @@ class Termination:
     requested_by: RequestedBy | None
     started_at: datetime | None
     finished_at: datetime
+    happened: str = ""
+    """The reason without what to do."""
+    peak_memory: int | None = None
+    """Bytes."""
+    cpu_seconds: float | None = None
+    traceback: str | None = None
+    """The end of its stderr; None where it was not kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +58,8 @@ class Request:
 class Process:
     """A process that exists, as far as we know."""
 
-    started_at: datetime
+    started_at: datetime | None
+    """None where somebody else started it."""
     pid: int | None = None
     """None where the provisioner does not tell."""
     connected_at: datetime | None = None
@@ -150,6 +159,11 @@ class ProcessStarted(Event):
 
 
 @dataclass(frozen=True, slots=True)
+class ProcessFound(Event):
+    """A process that somebody else launched was found; nothing is known of it yet."""
+
+
+@dataclass(frozen=True, slots=True)
 class LaunchFailed(Event):
     """A process was wanted and could not be launched."""
 
@@ -195,11 +209,25 @@ class HeartbeatLost(Event):
     """The heartbeat has been silent for ``silence`` seconds while the process exists."""
 
     silence: float
+    stopped: bool = False
+    """Whether the process is seen to be stopped by a signal."""
 
 
 @dataclass(frozen=True, slots=True)
 class HeartbeatReturned(Event):
     """The heartbeat answered again."""
+
+
+@dataclass(frozen=True, slots=True)
+class InterpreterBlocked(Event):
+    """Its heart beats, but the control channel has not answered for ``silence`` seconds."""
+
+    silence: float
+
+
+@dataclass(frozen=True, slots=True)
+class InterpreterReturned(Event):
+    """The interpreter was heard again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +265,14 @@ class ProcessExited(Event):
 
     exit: Exit
     restarter: bool
+    remains: Remains = NOTHING_FOUND
+
+
+@dataclass(frozen=True, slots=True)
+class ChildOutOfMemory(Event):
+    """The kernel's memory group counted an out-of-memory kill that the kernel survived."""
+
+    kills: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,6 +293,13 @@ class Terminated:
 
 
 @dataclass(frozen=True, slots=True)
+class ChildrenLost:
+    """Processes beside the kernel, its children probably, were killed for want of memory."""
+
+    kills: int
+
+
+@dataclass(frozen=True, slots=True)
 class Surprise:
     """Something that should not happen did; it changes nothing and is logged with the story."""
 
@@ -264,7 +307,7 @@ class Surprise:
     status: Status
 
 
-Notice = Terminated | Surprise
+Notice = Terminated | ChildrenLost | Surprise
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,12 +14,15 @@ from support.dialogues import (
     answered,
     autorestart,
     began,
+    blocked,
+    child_lost,
     complain,
     completed,
     died,
     early,
     ended,
     exited,
+    found,
     gave_up,
     heard,
     launch_failed,
@@ -31,6 +34,7 @@ from support.dialogues import (
     shutdown,
     silent,
     started,
+    unblocked,
 )
 
 from kernel_status_ext.core import model
@@ -39,7 +43,7 @@ from kernel_status_ext.core.model import Event, Kernel, Surprise
 from kernel_status_ext.core.words import ExecutionState, RequestedBy, Status
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "lifecycle.md"
-NOTHING, SURPRISE, IMPOSSIBLE = "·", "!", "\N{EN DASH}"
+NOTHING, SURPRISE, IMPOSSIBLE, TOLD = "·", "!", "\N{EN DASH}", "told"
 
 EVENTS = {each.__name__: each for each in Event.__subclasses__()}
 
@@ -109,6 +113,8 @@ KERNELS: dict[Status, list[Kernel]] = {
     Status.CONNECTED: [
         after(*CONNECTED),
         after(*CONNECTED, restart(), exited(0), started(), answered()),
+        after(*CONNECTED, blocked()),
+        elsewhere(found()),
     ],
     Status.UNRESPONSIVE: [after(*CONNECTED, silent())],
     Status.RESTARTING: [
@@ -146,7 +152,8 @@ KERNELS: dict[Status, list[Kernel]] = {
 
 OF_A_PROCESS = {
     *("Answered", "StartOverdue", "RequestBegan", "RequestEnded", "ShellAnswered"),
-    *("HeartbeatLost", "HeartbeatReturned", "ProcessExited"),
+    *("HeartbeatLost", "HeartbeatReturned", "InterpreterBlocked", "InterpreterReturned"),
+    *("ChildOutOfMemory", "ProcessExited"),
 }
 """News that only a process can give."""
 
@@ -162,6 +169,8 @@ CONDITIONS: dict[str, Callable[[Kernel], bool]] = {
     "not asked to end": lambda kernel: kernel.process is not None and not _requested(kernel),
     "asked to end, or no process": lambda kernel: kernel.process is None or _requested(kernel),
     "its request runs": lambda kernel: kernel.process is not None,
+    "it was blocked": lambda kernel: kernel.status is Status.CONNECTED and bool(kernel.reason),
+    "it was not blocked": lambda kernel: kernel.status is not Status.CONNECTED or not kernel.reason,
     "launched here": lambda kernel: kernel.launched,
     "never launched here": lambda kernel: not kernel.launched,
 }
@@ -169,6 +178,7 @@ CONDITIONS: dict[str, Callable[[Kernel], bool]] = {
 
 NEWS: dict[str, News] = {
     "ProcessStarted": started(1000),
+    "ProcessFound": found(),
     "LaunchFailed": launch_failed(),
     "Answered": answered(),
     "StartOverdue": overdue(99),
@@ -177,6 +187,9 @@ NEWS: dict[str, News] = {
     "ShellAnswered": shell_answered(),
     "HeartbeatLost": silent(33),
     "HeartbeatReturned": heard(),
+    "InterpreterBlocked": blocked(44),
+    "InterpreterReturned": unblocked(),
+    "ChildOutOfMemory": child_lost(2),
     "RestartRequested": restart(),
     "ShutdownRequested": shutdown(RequestedBy.SERVER_STOP),
     "ShutdownCompleted": completed(),
@@ -234,6 +247,9 @@ def check(cell: Cell) -> None:
             assert (outcome.kernel, surprises) == (kernel, [Surprise(event, cell.status)])
         elif cell.answer == NOTHING:
             assert (outcome.kernel, outcome.notices) == (kernel, ())
+        elif cell.answer == TOLD:
+            assert (outcome.kernel, surprises) == (kernel, [])
+            assert outcome.notices
         else:
             assert outcome.kernel.status == cell.answer, kernel
             assert (outcome.kernel != kernel, surprises) == (True, []), kernel
@@ -271,8 +287,9 @@ def test_the_page_has_a_row_for_every_event() -> None:
 
 
 def test_the_page_uses_only_the_cells_that_it_explains() -> None:
-    """Every cell is a status or one of the three signs."""
-    assert {cell.answer for cell in CELLS} <= {NOTHING, SURPRISE, IMPOSSIBLE, *map(str, Status)}
+    """Every cell is a status or one of the four signs."""
+    signs = {NOTHING, SURPRISE, IMPOSSIBLE, TOLD}
+    assert {cell.answer for cell in CELLS} <= {*signs, *map(str, Status)}
 
 
 def test_every_condition_of_the_page_is_understood() -> None:

@@ -47,7 +47,7 @@ def test_a_header_is_read() -> None:
         "version": "5.4",
         "subshell_id": "sub",
     }
-    assert read_header(json.dumps(raw).encode()) == Header("execute_request", "m1", "sub")
+    assert read_header(json.dumps(raw).encode()) == Header("execute_request", "m1", "sub", "5.4")
 
 
 def test_an_empty_header_is_read() -> None:
@@ -76,7 +76,7 @@ def test_busy_begins_and_idle_ends_a_request() -> None:
 
 def test_a_subshells_request_is_told_as_that() -> None:
     """The subshell's id stands in the parent header, the only mark there is (JEP 91)."""
-    parent = Header("execute_request", "m1", "sub")
+    parent = Header("execute_request", "m1", "sub", "5.4")
     assert said(BUSY, parent) == RequestBegan(3, BIRTH, Request("m1", "sub"))
     assert said(IDLE, parent) == RequestEnded(3, BIRTH, Request("m1", "sub"))
 

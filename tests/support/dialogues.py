@@ -16,14 +16,18 @@ from kernel_status_ext.core.model import (
     MAIN_SHELL,
     Answered,
     AutorestartBegan,
+    ChildOutOfMemory,
     Event,
     Exit,
     HeartbeatLost,
     HeartbeatReturned,
+    InterpreterBlocked,
+    InterpreterReturned,
     Kernel,
     LaunchFailed,
     Notice,
     ProcessExited,
+    ProcessFound,
     ProcessStarted,
     Reported,
     Request,
@@ -44,7 +48,7 @@ from kernel_status_ext.core.words import Cause, ExecutionState, RequestedBy, Sta
 BIRTH = datetime(2026, 1, 2, 3, 4, 5, 678901, tzinfo=timezone.utc)
 """When every kernel here is asked for; each news comes a second after the one before."""
 
-OF_THE_NEXT = (ProcessStarted, LaunchFailed)
+OF_THE_NEXT = (ProcessStarted, ProcessFound, LaunchFailed)
 """News of a process that is to come; all other news is of the present one."""
 
 
@@ -76,6 +80,11 @@ def early(news: News) -> News:
 def started(pid: int | None = 4711) -> News:
     """The next process was launched."""
     return News(ProcessStarted, {"pid": pid})
+
+
+def found() -> News:
+    """A process of somebody else's gave its first sign."""
+    return News(ProcessFound)
 
 
 def launch_failed(
@@ -118,6 +127,21 @@ def silent(silence: float = 15) -> News:
 def heard() -> News:
     """The heartbeat returned."""
     return News(HeartbeatReturned)
+
+
+def blocked(silence: float = 20) -> News:
+    """The interpreter does not answer."""
+    return News(InterpreterBlocked, {"silence": silence})
+
+
+def unblocked() -> News:
+    """The interpreter answered again."""
+    return News(InterpreterReturned)
+
+
+def child_lost(kills: int = 1) -> News:
+    """A process beside the kernel was killed for want of memory."""
+    return News(ChildOutOfMemory, {"kills": kills})
 
 
 def restart() -> News:
