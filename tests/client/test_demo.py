@@ -21,7 +21,11 @@ import psutil
 import pytest
 from support.server import eventually
 
+from kernel_status_ext.client import memory_group as memory_groups
+from kernel_status_ext.client.acts import NO_MODULE
 from kernel_status_ext.client.lines import Lines, local_time, wants_colour
+from kernel_status_ext.client.memory_group import LIMIT, MemoryGroup, memory_group
+from kernel_status_ext.client.server import DemoError
 
 # One run of the demo serves most tests here: keep them in one process.
 pytestmark = pytest.mark.xdist_group("demo")
@@ -35,7 +39,12 @@ CHANGE = re.compile(
 )
 # A job in the background ignores Ctrl-C, and so do the tests that run in it: undo that.
 HEARING_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-MAIN = "import sys; from kernel_status_ext.client import cli, server; sys.exit(cli.main(['demo']))"
+SETUP = "import contextlib, sys; from kernel_status_ext.client import acts, cli, server, stage"
+MAIN = f"{SETUP}; sys.exit(cli.main(['demo']))"
+NO_GROUP = "cli.demo.memory_group = contextlib.nullcontext"
+"""What makes the demo believe that no memory group can be made here."""
+ONLY_MEMORY = "all_acts = acts.acts; cli.demo.acts = lambda group: all_acts(group)[5:6]"
+"""What leaves out the acts before and after."""
 
 A_LIFE = [
     ("starting", "starting", "stopped"),
@@ -50,6 +59,14 @@ A_LIFE = [
     ("connected", "idle", "idle"),
     ("terminating", "idle", "stopped"),
     ("dead", "dead", "stopped"),
+]
+A_SHORTAGE = [
+    ("starting", "starting", "stopped"),
+    ("connecting", "starting", "stopped"),
+    ("connected", "idle", "idle"),
+    ("connected", "busy", "running"),
+    ("autorestarting", "starting", "stopped"),
+    ("connected", "idle", "idle"),
 ]
 A_FAILED_START = [
     ("starting", "starting", "stopped"),
@@ -112,20 +129,42 @@ def place(tmp_path: Path) -> Iterator[Place]:
             process.kill()
 
 
+def spoiled(*changes: str) -> str:
+    """A program that runs the demo after these changes to it."""
+    setup, run = MAIN.rsplit("; ", 1)
+    return "\n".join([setup, *changes, run])
+
+
+def groups_of(nest: Path | None, process: subprocess.Popen[str]) -> list[Path]:
+    """The memory groups that this demo has made."""
+    return list(nest.glob(f"kernel-status-demo-{process.pid}-*")) if nest else []
+
+
+@pytest.fixture(scope="module")
+def nest() -> Path | None:
+    """Where a demo makes its memory group; None where this machine lets it make none."""
+    with memory_group() as group:
+        return group and group.folder.parent
+
+
+@pytest.fixture
+def real_nest(nest: Path | None) -> Path:
+    """The same, or no test."""
+    return nest or pytest.skip("no writable memory cgroup")
+
+
 class Shown:
     """What a demo that ran to its end has left."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: Place, nest: Path | None, *args: str) -> None:
         # The configuration of a user whose servers do not even start: none of the demo's business.
         (place.config / "jupyter_server_config.json").write_text(
             json.dumps({"ServerApp": {"kernel_manager_class": "nobody.has.This"}})
         )
-        process = place.start(
-            *CLI, "demo", JUPYTER_CONFIG_DIR=place.config, HTTP_PROXY="http://[::1]:1"
-        )
+        process = place.start(*args, JUPYTER_CONFIG_DIR=place.config, HTTP_PROXY="http://[::1]:1")
         self.out, self.err = process.communicate(timeout=100)
         self.returncode = process.returncode
-        self.left = place.processes()
+        self.left = place.processes() or groups_of(nest, process)
         self.files = [each.name for folder in (place.tmp, place.home) for each in folder.rglob("*")]
 
     @property
@@ -140,9 +179,15 @@ class Shown:
 
 
 @pytest.fixture(scope="module")
-def shown(tmp_path_factory: pytest.TempPathFactory) -> Shown:
+def shown(tmp_path_factory: pytest.TempPathFactory, nest: Path | None) -> Shown:
     """The demo, run once."""
-    return Shown(Place(tmp_path_factory.mktemp("demo")))
+    return Shown(Place(tmp_path_factory.mktemp("demo")), nest, *CLI, "demo")
+
+
+@pytest.fixture(scope="module")
+def shown_without(tmp_path_factory: pytest.TempPathFactory, nest: Path | None) -> Shown:
+    """The demo as most machines show it: no memory group can be made there."""
+    return Shown(Place(tmp_path_factory.mktemp("demo")), nest, "-c", spoiled(NO_GROUP))
 
 
 def test_the_demo_succeeds(shown: Shown) -> None:
@@ -150,9 +195,9 @@ def test_the_demo_succeeds(shown: Shown) -> None:
     assert (shown.returncode, shown.err) == (0, ""), shown.out + shown.err
 
 
-def test_it_shows_each_change(shown: Shown) -> None:
-    """A whole life, no change left out, none twice, then a start that fails."""
-    assert shown.changes == A_LIFE + A_FAILED_START
+def test_it_shows_each_change(shown: Shown, nest: Path | None) -> None:
+    """A whole life, no change left out, none twice, a lack of memory, a start that fails."""
+    assert shown.changes == A_LIFE + (A_SHORTAGE if nest else A_FAILED_START) + A_FAILED_START
 
 
 def test_changes_come_in_order_of_time(shown: Shown) -> None:
@@ -191,12 +236,34 @@ def test_it_names_a_missing_executable(shown: Shown) -> None:
 
 def test_it_names_an_exit_code(shown: Shown) -> None:
     """A kernel that exits at once is dead with its exit code, and stays listed."""
-    assert "code 3" in shown.below("dead", 1)
+    assert "code 3" in shown.below("dead", -1)
     assert "It stays listed" in shown.out
 
 
+@pytest.mark.usefixtures("real_nest")
+def test_it_shows_a_lack_of_memory(shown: Shown) -> None:
+    """The reason tells of the memory group's kill, the remark what was held and what to do."""
+    reason = shown.below("autorestarting", 1)
+    assert "its memory group counted an out-of-memory kill; it held " in reason
+    told = re.search(r"cause OOMKilled, peak_memory (\d+)\. What to do: (.*)\.\n", shown.out)
+    # Pages that it shares with others may be counted for those.
+    assert 0.8 * LIMIT < int(told[1]) < 1.5 * LIMIT
+    assert "300.0 MiB" in told[2]
+    assert NO_MODULE not in shown.out
+
+
+def test_else_it_shows_a_missing_module(shown_without: Shown) -> None:
+    """Where there can be no memory group a module is missing: which one, and in which Python."""
+    assert (shown_without.returncode, shown_without.err) == (0, ""), shown_without.out
+    assert shown_without.changes == A_LIFE + A_FAILED_START + A_FAILED_START
+    reason = shown_without.below("dead", 1)
+    assert f": {sys.executable} has no module named '{NO_MODULE}'; install " in reason
+    assert "For programs: cause ModuleNotFound.\n" in shown_without.out
+    assert "out-of-memory kill;" not in shown_without.out
+
+
 def test_it_leaves_nothing_behind(shown: Shown) -> None:
-    """No process, no file in the temporary folder, none in the user's home."""
+    """No process, no memory group, no file in the temporary folder, none in the user's home."""
     assert (shown.left, shown.files) == ([], [])
 
 
@@ -236,6 +303,18 @@ def test_impatience_leaves_nothing(place: Place) -> None:
     assert place.is_clean()
 
 
+def test_an_interrupted_shortage_cleans_up(place: Place, real_nest: Path) -> None:
+    """Ctrl-C while a kernel is in the memory group removes the group, too."""
+    process = place.start("-c", HEARING_SIGINT + spoiled(ONLY_MEMORY))
+    run_until(process, "It may hold")
+    assert groups_of(real_nest, process)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (130, "jupyter kernel-status demo: interrupted\n")
+    assert groups_of(real_nest, process) == []
+    assert place.is_clean()
+
+
 def test_nobody_reads(place: Place) -> None:
     """`demo | head -1`: it ends without a traceback, and nothing is left."""
     process = place.start(*CLI, "demo")
@@ -259,21 +338,46 @@ def test_the_server_goes_away(place: Place) -> None:
     eventually(place.is_clean, what="its kernel misses its parent and ends")
 
 
-@pytest.mark.parametrize(
-    ("spoiled", "says"),
-    [
-        ("sys.modules['ipykernel'] = None", "pip install ipykernel"),
-        ("server.EXTENSIONS['kernel_status_ext'] = False", "Waited in vain for status connected"),
-        ("server.EXTENSIONS = 3", "ended at once with exit code 1"),
-        ("cli.demo.PATIENCE = 0", "Waited in vain for status"),
-        ("cli.demo.SHORT_CELL = 'import os; os._exit(9)'", "died while it ran a harmless cell"),
-        ("cli.demo.signal.SIGKILL = cli.demo.signal.SIGTERM", "cause is Terminated"),
-    ],
-)
-def test_a_broken_promise_is_told(place: Place, spoiled: str, says: str) -> None:
+def test_the_server_goes_away_with_a_kernel_in_the_group(place: Place, real_nest: Path) -> None:
+    """Its kernel, which nobody ends any more, is ended with the memory group."""
+    process = place.start("-c", spoiled(ONLY_MEMORY, "acts.TOO_MUCH = acts.LONG_CELL"))
+    run_until(process, "busy")
+    servers = [each for each in place.processes() if "jupyter_server" in " ".join(each.cmdline())]
+    servers[0].kill()
+    _, err = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "Traceback" not in err
+    assert groups_of(real_nest, process) == []
+    assert place.is_clean()
+
+
+BROKEN_PROMISES = [
+    ("sys.modules['ipykernel'] = None", "pip install ipykernel"),
+    ("server.EXTENSIONS['kernel_status_ext'] = False", "Waited in vain for status connected"),
+    ("server.EXTENSIONS = 3", "ended at once with exit code 1"),
+    ("stage.PATIENCE = 0", "Waited in vain for status"),
+    ("acts.SHORT_CELL += '; import os; os._exit(9)'", "died while it ran a harmless cell"),
+    ("acts.signal.SIGKILL = acts.signal.SIGTERM", "cause is Terminated"),
+    (f"{ONLY_MEMORY}; {NO_GROUP}; acts.NO_MODULE = 'json'", "the cause of its end is StartFailed"),
+]
+
+
+@pytest.mark.parametrize(("change", "says"), BROKEN_PROMISES)
+def test_a_broken_promise_is_told(place: Place, change: str, says: str) -> None:
     """What is missing or does not happen is named in a sentence, with exit status 1."""
-    setup, run = MAIN.rsplit("; ", 1)
-    process = place.start("-c", f"{setup}\n{spoiled}\n{run}")
+    is_told(place, change, says)
+
+
+@pytest.mark.usefixtures("real_nest")
+def test_a_broken_promise_of_memory_is_told(place: Place) -> None:
+    """A kernel in the memory group that dies of something else does not count as out of memory."""
+    killed = "acts.TOO_MUCH = 'import os; os.kill(os.getpid(), 9)'"
+    is_told(place, f"{ONLY_MEMORY}; {killed}", "the cause of its end is Killed")
+
+
+def is_told(place: Place, change: str, says: str) -> None:
+    """Check that the demo, changed so, ends with this in a sentence."""
+    process = place.start("-c", spoiled(change))
     _, err = process.communicate(timeout=100)
     assert process.returncode == 1, err
     assert err.startswith("jupyter kernel-status demo: ")
@@ -281,6 +385,62 @@ def test_a_broken_promise_is_told(place: Place, spoiled: str, says: str) -> None
     assert says in told
     assert len(told.splitlines()) == 1
     eventually(place.is_clean, what="a kernel that was just being started ends, too")
+
+
+# -- the memory group ------------------------------------------------------------------------
+
+
+def a_machine(monkeypatch: pytest.MonkeyPatch, mount: Path, inner: str) -> None:
+    """Have the machine's groups below this folder, and this process in one of them."""
+    monkeypatch.setattr(memory_groups, "_memberships", lambda: [(mount, inner)])
+    own = mount / inner.strip("/")
+    own.mkdir(parents=True)
+    for folder in (mount, own):
+        (folder / "cgroup.procs").touch()
+
+
+def test_no_limit_no_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a child can be made that cannot be limited there is no group, and no child is left."""
+    a_machine(monkeypatch, tmp_path, "/own")
+    before = sorted(tmp_path.rglob("*"))
+    with memory_group() as group:
+        assert group is None
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_no_groups_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A system that knows no memory groups."""
+    monkeypatch.setattr(memory_groups, "_read", lambda _file: "")
+    with memory_group() as group:
+        assert group is None
+
+
+def test_our_own_group_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limits of the group we are in hold on for its children; then the groups around it."""
+    a_machine(monkeypatch, tmp_path, "/around/own")
+    (tmp_path / "around" / "cgroup.procs").touch()
+    tried: list[Path] = []
+
+    def is_made(group: MemoryGroup) -> bool:
+        tried.append(group.folder.parent)
+        return False
+
+    monkeypatch.setattr(memory_groups, "_is_made", is_made)
+    with memory_group():
+        pass
+    assert tried == [tmp_path / "around" / "own", tmp_path / "around", tmp_path]
+
+
+def test_a_group_that_stays_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What cannot be removed is named, with the command that removes it."""
+    a_machine(monkeypatch, tmp_path, "/own")
+    monkeypatch.setattr(memory_groups, "STOPPING", 0)
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(memory_group())
+        child = next((tmp_path / "own").glob("kernel-status-demo-*"))
+        (child / "something").touch()
+        with pytest.raises(DemoError, match=f"rmdir {child}"):
+            stack.close()
 
 
 # -- the command line ------------------------------------------------------------------------
