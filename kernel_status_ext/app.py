@@ -39,6 +39,18 @@ class KernelStatusApp(ExtensionApp):
         15.0, min=0.1, help="Seconds of silence after which a kernel is called unresponsive."
     ).tag(config=True)
 
+    capture_stderr = Bool(
+        True, help="Keep the end of what kernels write to stderr, to tell why they died."
+    ).tag(config=True)
+
+    stderr_tail = Integer(
+        16384, min=0, help="Bytes that are kept of the end of a kernel's stderr."
+    ).tag(config=True)
+
+    crash_traces = Bool(
+        False, help="Have ipykernels leave their Python stack when native code crashes."
+    ).tag(config=True)
+
     dead_kernel_retention = Float(
         86400.0, min=0, help="Seconds for which a dead kernel stays listed; 0: until deleted."
     ).tag(config=True)
@@ -64,6 +76,9 @@ class KernelStatusApp(ExtensionApp):
                 start_timeout=self.start_timeout,
                 start_retries=self.start_retries,
                 fast_restart=self.fast_restart,
+                capture_stderr=self.capture_stderr,
+                stderr_tail=self.stderr_tail,
+                crash_traces=self.crash_traces,
                 dead_kernel_retention=self.dead_kernel_retention,
                 max_dead_kernels=self.max_dead_kernels,
                 rhythm=Rhythm(self.heartbeat_interval, self.unresponsive_after),

@@ -7,6 +7,7 @@ from typing import Any
 
 from .core.causes import signal_name
 from .core.model import Kernel, Request, Termination
+from .core.words import Cause, Status
 
 JSON = dict[str, Any]
 
@@ -23,13 +24,29 @@ def iso(moment: datetime | None) -> str | None:
     return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
 
 
-def model_fields(kernel: Kernel) -> JSON:
-    """Make what every kernel model of the existing calls gains or corrects."""
+def model_fields(kernel: Kernel, *, alone: bool) -> JSON:
+    """Make what every kernel model of the existing calls gains or corrects.
+
+    Args:
+        kernel: The kernel.
+        alone: Whether the model stands alone; in lists it has no last words.
+    """
     return {
+        **(last_words(kernel) if alone else {}),
         "execution_state": kernel.execution_state.value,
         "status": kernel.status.value,
         "reason": kernel.reason,
     }
+
+
+def last_words(kernel: Kernel) -> JSON:
+    """Make what the single model of a dead kernel gains: the end of its stderr."""
+    if kernel.status is not Status.DEAD:
+        return {}
+    last = kernel.last_termination
+    # A launch that failed has another cause than the end before it.
+    its_own = last is not None and kernel.cause in (last.cause, Cause.CRASH_LOOP)
+    return {"traceback": last.traceback if last and its_own else None}
 
 
 def status(kernel: Kernel) -> JSON:
@@ -78,9 +95,9 @@ def termination(ended: Termination) -> JSON:
         "started_at": iso(ended.started_at),
         "finished_at": iso(ended.finished_at),
         "run_id": None,
-        "peak_memory": None,
-        "cpu_seconds": None,
-        "traceback": None,
+        "peak_memory": ended.peak_memory,
+        "cpu_seconds": ended.cpu_seconds,
+        "traceback": ended.traceback,
     }
 
 

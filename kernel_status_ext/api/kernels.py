@@ -210,6 +210,10 @@ class ActionHandler(KernelHandler):
             await ensure_async(self.manager.restart_kernel(kernel_id))
         except KernelLaunchError as error:
             self.log.warning("Kernel %s could not be restarted: %s", kernel_id, error)
+        except RuntimeError as error:
+            # jupyter_client 8.10 for a kernel that somebody else started.
+            kernel = self.known(kernel_id)
+            self.refuse(HTTPStatus.CONFLICT, str(error), f"kernel is {kernel.status}", kernel)
         model = await ensure_async(self.manager.kernel_model(kernel_id))
         self.finish(json.dumps(model))
 

@@ -99,3 +99,4 @@ class Afterlife:
             manager.cleanup_connection_file()
             if charge.kernel_id in self.mapping:
                 self.mapping.stop_watching_activity(charge.kernel_id)
+                self.mapping.stop_buffering(charge.kernel_id)

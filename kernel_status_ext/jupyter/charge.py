@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import Any
+from enum import Enum
+from typing import TYPE_CHECKING, Any
 
 from ..core.words import RequestedBy
 from ..tracking.follower import Follower
 from ..tracking.heartbeat import Rhythm
 from .turns import Turn
+
+if TYPE_CHECKING:
+    from .launches import Launch
 
 # The managers are dynamic classes of whatever is configured: there is no static type for them.
 Manager = Any
@@ -26,7 +31,21 @@ class Settings:
     fast_restart: bool = True
     dead_kernel_retention: float = 86400
     max_dead_kernels: int = 100
+    capture_stderr: bool = True
+    stderr_tail: int = 16384
+    crash_traces: bool = False
     rhythm: Rhythm = field(default_factory=Rhythm)
+
+
+class Sight(Enum):
+    """What can be seen of a kernel from here."""
+
+    OWN = "own"
+    """Jupyter launches its processes here, and we watch them."""
+    EXTERNAL = "external"
+    """Somebody else launched it; its sockets tell what it does."""
+    REMOTE = "remote"
+    """Only its manager tells of it (gateway)."""
 
 
 @dataclass(eq=False, slots=True)
@@ -36,11 +55,20 @@ class Charge:
     kernel_id: str
     manager: Manager
     turn: Turn
-    seen: bool = True
-    """Whether we see its processes; a gateway's and an external kernel's we do not."""
+    sight: Sight = Sight.OWN
+    started: asyncio.Event = field(default_factory=asyncio.Event)
+    """Cleared while the call that starts it has not come to its end."""
     follower: Follower | None = None
+    protocol: str = ""
+    """The protocol's version that its process speaks; empty before it ever answered."""
+    launch: Launch | None = None
+    """How its present process was launched."""
     restart_limit: int | None = None
     """The restarter's own limit, as configured; None before there is a restarter."""
+    to_move: bool = False
+    """Whether its next process is to get other ports: it could not have its own."""
+    moves: int = 0
+    """How often that was so since it answered last, or was asked for."""
     counted: bool | None = None
     """Whether core's gauge counts it as running; None until core has counted its start."""
     retention: Any = None
@@ -70,3 +98,21 @@ def on_behalf_of(by: RequestedBy) -> Iterator[None]:
         yield
     finally:
         requested_by.reset(token)
+
+
+_many: ContextVar[bool] = ContextVar("kernel_status_many", default=False)
+
+
+@contextmanager
+def many() -> Iterator[None]:
+    """Record that the models made inside are a list's."""
+    token = _many.set(True)
+    try:
+        yield
+    finally:
+        _many.reset(token)
+
+
+def listing() -> bool:
+    """Tell whether a model that is made now is one of many."""
+    return _many.get()

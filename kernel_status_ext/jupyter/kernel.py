@@ -19,7 +19,7 @@ from ..core.model import Kernel
 from ..core.targets import Wish, read_target
 from ..core.words import Status
 from ..tracking.tasks import uncancelled
-from .charge import restarter_acts
+from .charge import Sight, restarter_acts
 from .supervisor import Supervisor
 from .turns import Turn
 
@@ -28,6 +28,12 @@ if TYPE_CHECKING:
     Base = Any
 else:
     Base = object
+
+
+SOMEBODY_ELSES = (
+    "Kernel {} was started by somebody else, so it cannot be restarted here: "
+    "restart it where it was started."
+)
 
 
 class ToldByTracker(Unicode):
@@ -99,8 +105,13 @@ class TrackedKernelManager(Base):
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
         # jupyter_client 8.10, KernelManager._async_launch_kernel: "override in a subclass"; every
         # start, restart and autorestart comes through here.
-        await super()._async_launch_kernel(kernel_cmd, **kw)
-        self.kernel_status.launched(self)
+        launch = self.kernel_status.launches.prepare(self, kernel_cmd, kw)
+        try:
+            await super()._async_launch_kernel(kernel_cmd, **kw)
+        finally:
+            if launch.pipe is not None:
+                launch.pipe.handed_over()
+        self.kernel_status.launched(self, launch)
 
     def _close_control_socket(self) -> None:
         # jupyter_client 8.10, KernelManager._close_control_socket: the process is gone by now, and
@@ -141,8 +152,12 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
     async def __restart(self, *args: Any, **kwargs: Any) -> Any:
         automatic = restarter_acts.get()
         charge = self.kernel_status.charge_of(self)
-        if charge is None or not charge.seen:
+        if charge is not None and charge.sight is Sight.EXTERNAL:
+            raise RuntimeError(SOMEBODY_ELSES.format(charge.kernel_id))
+        if charge is None or charge.sight is not Sight.OWN:
             return await ensure_async(super().restart_kernel(*args, **kwargs))
+        if automatic:
+            await charge.started.wait()
         async with charge.turn.taken():
             if automatic and await ensure_async(self.is_alive()):
                 # Somebody's restart was first: there is a new process already.
@@ -150,6 +165,8 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
             if not automatic:
                 self.kernel_status.restart_requested(charge.kernel_id)
             with self.__failures_told():
+                if automatic:
+                    await self.kernel_status.restarting.before(charge)
                 return await ensure_async(super().restart_kernel(*args, **kwargs))
 
     async def shutdown_kernel(self, *args: Any, **kwargs: Any) -> Any:
@@ -159,7 +176,7 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
 
     async def __shut_down(self, *args: Any, **kwargs: Any) -> Any:
         charge = self.kernel_status.charge_of(self)
-        if charge is None or not charge.seen:
+        if charge is None or charge.sight is not Sight.OWN:
             return await ensure_async(super().shutdown_kernel(*args, **kwargs))
         for_restart = kwargs.get("restart", args[1] if len(args) > 1 else False)
         async with charge.turn.taken():

@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
-import inspect
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING, Any
@@ -18,7 +17,6 @@ from typing import TYPE_CHECKING, Any
 from jupyter_core.utils import ensure_async
 from tornado import web
 
-from .. import views
 from ..core.model import Kernel
 from ..core.targets import Wish
 from ..core.words import RequestedBy, Status
@@ -26,6 +24,7 @@ from ..tracking.tasks import uncancelled
 from . import failures
 from .charge import Charge, on_behalf_of
 from .kernel import tracked
+from .models import ToldModels
 from .server_end import EndOfServer
 from .supervisor import Supervisor
 
@@ -49,7 +48,7 @@ def _births() -> Iterator[list[Charge]]:
         _born.reset(token)
 
 
-class TrackedMappingKernelManager(EndOfServer):
+class TrackedMappingKernelManager(ToldModels, EndOfServer):
     """Over the server's manager of all kernels."""
 
     kernel_status: Supervisor
@@ -77,6 +76,7 @@ class TrackedMappingKernelManager(EndOfServer):
         born = _born.get()
         if born is not None:
             born.append(charge)
+            charge.started.clear()
         return manager, name, kernel_id
 
     async def start_kernel(self, *args: Any, **kwargs: Any) -> str:
@@ -98,16 +98,14 @@ class TrackedMappingKernelManager(EndOfServer):
                 for charge in born:
                     self.__drop(charge.kernel_id)
                 raise failures.as_http(born[0].manager, error) from error
+            finally:
+                # Until now a restart would have replaced the future that upstream looks at.
+                for charge in born:
+                    charge.started.set()
         for charge in born:
             self.kernel_status.afterlife.counted(charge)
-        self.__meet(kernel_id)
+        self.kernel_status.meet(self._kernels[kernel_id], kernel_id)
         return kernel_id
-
-    def __meet(self, kernel_id: str) -> None:
-        """Know a kernel that did not come through ``pre_start_kernel`` (gateway, external)."""
-        if kernel_id not in self.kernel_status.tracker:
-            manager = self._kernels[kernel_id]
-            self.kernel_status.take_charge(manager, kernel_id, manager.kernel_name, seen=False)
 
     # -- kernels are asked for something -----------------------------------------------------
 
@@ -210,54 +208,22 @@ class TrackedMappingKernelManager(EndOfServer):
         # stay, with their reason, and the supervisor cleans up after them.
         self.log.debug("Kernel %s died and stays listed", kernel_id)
 
+    def start_buffering(self, kernel_id: str, session_key: str, channels: Any) -> None:
+        """Keep messages for a client that lost its connection, unless no more will come."""
+        # jupyter_server 2.21, MappingKernelManager.start_buffering
+        if kernel_id in self.kernel_status.afterlife.dead_ids():
+            for stream in channels.values():
+                if not stream.closed():
+                    stream.on_recv(None)
+                    stream.close()
+            return
+        super().start_buffering(kernel_id, session_key, channels)
+
     def start_watching_activity(self, kernel_id: str) -> None:
         """Leave it to the one reader of all iopubs, which keeps ``last_activity``."""
         # jupyter_server 2.21, MappingKernelManager.start_watching_activity
         kernel = self._kernels[kernel_id]
         kernel.last_activity = self.kernel_status.tracker.now()
-
-    # -- what is asked about kernels -----------------------------------------------------------
-
-    def kernel_model(self, kernel_id: str) -> Any:
-        """Make the model, with ``status`` and ``reason``."""
-        # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
-        return _then(super().kernel_model(kernel_id), self.__extended)
-
-    def list_kernels(self, *args: Any, **kwargs: Any) -> Any:
-        """List all kernels, with ``status`` and ``reason``."""
-        # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
-
-        def extended(models: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
-            self.kernel_status.forget_others(set(self._kernels))
-            return [self.__extended(model) for model in models]
-
-        return _then(super().list_kernels(*args, **kwargs), extended)
-
-    def __extended(self, model: dict[str, Any] | None) -> dict[str, Any] | None:
-        if model is None:
-            # The gateway's kernel_model when its remote does not know the kernel any more.
-            return None
-        kernel_id = model["id"]
-        self.__meet(kernel_id)
-        if not self.kernel_status.sees(kernel_id):
-            # No worse than stock: what the remote server says of it stands.
-            self.kernel_status.reported(kernel_id, model.get("execution_state", ""))
-            return {**self.__told(kernel_id), **model}
-        moment = views.iso(self._kernels[kernel_id].last_activity)
-        return {**model, "last_activity": moment, **self.__told(kernel_id)}
-
-    def __told(self, kernel_id: str) -> dict[str, Any]:
-        kernel = self.kernel_status.tracker.get(kernel_id)
-        return views.model_fields(kernel) if kernel else {}
-
-    def __bool__(self) -> bool:
-        """Be there, also without kernels: ServerApp.cleanup_kernels asks so before it cleans up."""
-        return True
-
-    def __len__(self) -> int:
-        """Count the running kernels; the dead do not keep a server from shutting down."""
-        # jupyter_client 8.10, MultiKernelManager.__len__; ServerApp.shutdown_no_activity asks it
-        return len(set(self.list_kernel_ids()) - self.kernel_status.afterlife.dead_ids())
 
     async def wait_for_state(
         self,
@@ -293,17 +259,6 @@ class TrackedMappingKernelManager(EndOfServer):
             since=since,
         )
         return kernel
-
-
-def _then(result: Any, follow: Callable[[Any], Any]) -> Any:
-    """Apply a function to a result, now or when it comes."""
-    if not inspect.isawaitable(result):
-        return follow(result)
-
-    async def later(coming: Awaitable[Any]) -> Any:
-        return follow(await coming)
-
-    return later(result)
 
 
 def _take_exception(future: Any) -> None:

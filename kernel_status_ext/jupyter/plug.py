@@ -6,11 +6,12 @@ from typing import Any
 
 from jupyter_server.gateway.gateway_client import GatewayClient
 
+from .charge import Sight
 from .kernel import tracked
 from .mapping import tracked_mapping_class
 from .sessions import revived_session_class
 from .supervisor import Supervisor
-from .websocket import patient_connection_class
+from .websocket import telling_connection_class
 
 
 def plug_in(serverapp: Any, supervisor: Supervisor) -> None:
@@ -49,7 +50,7 @@ def plug_in_websockets(serverapp: Any, supervisor: Supervisor) -> None:
     # jupyter_server 2.21, KernelWebsocketHandler.kernel_websocket_connection_class
     settings = serverapp.web_app.settings
     configured = settings["kernel_websocket_connection_class"]
-    settings["kernel_websocket_connection_class"] = patient_connection_class(configured, supervisor)
+    settings["kernel_websocket_connection_class"] = telling_connection_class(configured, supervisor)
 
 
 def plug_in_late(serverapp: Any, supervisor: Supervisor) -> None:
@@ -68,4 +69,4 @@ def plug_in_late(serverapp: Any, supervisor: Supervisor) -> None:
     supervisor.afterlife.mapping = mapping
     for kernel_id, manager in mapping._kernels.items():
         tracked(manager, supervisor).kernel_status_own_id = kernel_id
-        supervisor.take_charge(manager, kernel_id, manager.kernel_name, seen=False)
+        supervisor.take_charge(manager, kernel_id, manager.kernel_name, Sight.REMOTE)

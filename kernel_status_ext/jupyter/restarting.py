@@ -5,13 +5,34 @@ from __future__ import annotations
 from collections.abc import Callable
 from logging import Logger
 
+from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_async
 
+from ..core import last_words
 from ..core.model import AutorestartBegan, RestarterGaveUp
-from ..core.words import Status
+from ..core.remains import Remains
+from ..core.words import Cause, Status
 from ..tracking.tasks import spawn
 from ..tracking.tracker import Tracker
-from .charge import Charge, Settings, restarter_acts
+from .charge import Charge, Manager, Settings, restarter_acts
+
+
+def names_address(remains: Remains) -> bool:
+    """Tell whether a process says that an address was in use."""
+    words = last_words.of_a_start(remains.stderr)
+    return words is not None and words.cause is Cause.ADDRESS_IN_USE
+
+
+async def forget_ports(manager: Manager) -> None:
+    """Have a kernel's next process get other ports than the last one."""
+    # jupyter_client 8.10: restart_kernel(newports=True) says so and keeps them, because
+    # LocalProvisioner.pre_launch takes no new ones while ports_cached is set.
+    if isinstance(manager.provisioner, LocalProvisioner) and manager.provisioner.ports_cached:
+        await manager.provisioner.cleanup(restart=False)
+        manager.provisioner.ports_cached = False
+        manager.cleanup_connection_file()
+    else:
+        manager.cleanup_random_ports()
 
 
 class Restarting:
@@ -33,18 +54,34 @@ class Restarting:
         self._look = look
         self._log = log
 
-    def will_act(self, charge: Charge) -> bool:
-        """Tell whether a restarter acts on the death of a kernel's process."""
+    def will_act(self, charge: Charge, remains: Remains) -> bool:
+        """Tell whether a restarter acts on the death of a kernel's process.
+
+        Args:
+            charge: The kernel.
+            remains: What was found of its process.
+        """
         manager = charge.manager
         if not manager.autorestart or not manager.has_trait("restarter_class"):
             return False
+        kernel = self._tracker.get(charge.kernel_id)
+        charge.to_move = kernel is not None and not kernel.answered and names_address(remains)
+        charge.moves += charge.to_move
+        self.set_limit(charge)
         return self._limit(charge) > 0
 
     def _limit(self, charge: Charge) -> int:
         kernel = self._tracker.get(charge.kernel_id)
         if kernel is None or not kernel.proven or charge.restart_limit is None:
-            return self._settings.start_retries
+            # Another address is worth one more start, whatever is configured.
+            return max(self._settings.start_retries, int(charge.to_move and charge.moves == 1))
         return charge.restart_limit
+
+    async def before(self, charge: Charge) -> None:
+        """Give a kernel other ports if it could not have its own; called before its restart."""
+        if charge.to_move:
+            charge.to_move = False
+            await forget_ports(charge.manager)
 
     def set_limit(self, charge: Charge) -> None:
         """Let the restarter have the limit that holds now."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..core.words import Status
+from .charge import many
 
 if TYPE_CHECKING:
     # For the type checker the mixins have no base: what they call on super() is dynamic.
@@ -15,6 +16,12 @@ else:
 
 class ReviveSessions(Base):
     """Over the session manager: asking for the session of a dead kernel starts it again."""
+
+    async def row_to_model(self, *args: Any, **kwargs: Any) -> Any:
+        """Make a session's model; what only a kernel's own model has is not in it."""
+        # jupyter_server 2.21, SessionManager.row_to_model
+        with many():
+            return await super().row_to_model(*args, **kwargs)
 
     async def session_exists(self, path: str) -> bool:
         """Tell whether a path has a session; ``POST /api/sessions`` asks it, and nobody else."""

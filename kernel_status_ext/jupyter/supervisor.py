@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from logging import Logger
@@ -11,10 +12,12 @@ from typing import Any
 from tornado.ioloop import IOLoop
 
 from ..core.model import (
+    ChildrenLost,
     Event,
     Exit,
     Kernel,
     LaunchFailed,
+    Notice,
     ProcessExited,
     ProcessStarted,
     Reported,
@@ -22,17 +25,27 @@ from ..core.model import (
     ShutdownCompleted,
     ShutdownRequested,
 )
+from ..core.remains import Remains
 from ..core.words import ExecutionState, RequestedBy, Status
-from ..tracking.follower import Follower
+from ..tracking.follower import Follower, Senses
+from ..tracking.foreign import ForeignFollower
 from ..tracking.iopub import Reader
 from ..tracking.tracker import Change, Tracker
+from ..tracking.vitals import Ward
 from ..tracking.wire import Wire
 from . import failures
 from .afterlife import Afterlife
-from .charge import Charge, Manager, Settings, requested_by
+from .charge import Charge, Manager, Settings, Sight, requested_by
+from .clients import Clients
+from .launches import Launch, Launches
 from .restarting import Restarting
 from .sockets import RECONNECT_PATIENTLY, connect
 from .turns import Turn
+
+CHILDREN_LOST = (
+    "Kernel %s: its memory group counted %d out-of-memory kill(s) that it survived; "
+    "a process that it started may be gone"
+)
 
 
 class Supervisor:
@@ -51,7 +64,9 @@ class Supervisor:
         self.tracker.listen(self._changed)
         self.restarting = Restarting(self.tracker, settings, self.look, log)
         self.afterlife = Afterlife(self.tracker, settings, log)
-        self._reader = Reader(log)
+        self.launches = Launches(settings, log)
+        self._senses = Senses(self.tracker, Reader(log), Ward(), log)
+        self.clients = Clients(self.tracker, self._announce)
         self._charges: dict[str, Charge] = {}
         self._loop = IOLoop.current()
         self.is_stopping = False
@@ -59,7 +74,7 @@ class Supervisor:
     # -- kernels come and go -------------------------------------------------------------
 
     def take_charge(
-        self, manager: Manager, kernel_id: str, name: str, *, seen: bool = True
+        self, manager: Manager, kernel_id: str, name: str, sight: Sight = Sight.OWN
     ) -> Charge:
         """Begin to supervise a kernel.
 
@@ -67,21 +82,28 @@ class Supervisor:
             manager: Its manager.
             kernel_id: Its id.
             name: Its kernelspec's name.
-            seen: Whether its process is ours to see.
+            sight: What can be seen of it.
 
         Returns:
             What is held for it.
         """
         charge = self._charges.get(kernel_id)
         if charge is None:
-            charge = self._charges[kernel_id] = Charge(kernel_id, manager, Turn(), seen)
-            self.tracker.add(kernel_id, name, Status.STARTING if seen else Status.UNKNOWN)
+            charge = self._charges[kernel_id] = Charge(kernel_id, manager, Turn(), sight)
+            charge.started.set()
+            own = sight is Sight.OWN
+            self.tracker.add(kernel_id, name, Status.STARTING if own else Status.UNKNOWN)
         return charge
 
     def sees(self, kernel_id: str) -> bool:
         """Tell whether a kernel is known and its processes are ours to see."""
         charge = self._charges.get(kernel_id)
-        return charge is not None and charge.seen
+        return charge is not None and charge.sight is Sight.OWN
+
+    def knows(self, kernel_id: str) -> bool:
+        """Tell whether it is the tracker that knows what a kernel does, not its manager."""
+        charge = self._charges.get(kernel_id)
+        return charge is not None and charge.sight is not Sight.REMOTE
 
     def charge(self, kernel_id: str) -> Charge | None:
         """Return what is held for a kernel."""
@@ -110,7 +132,7 @@ class Supervisor:
     def forget_others(self, known: set[str]) -> None:
         """Let those go that were removed behind our back (gateway, external kernels)."""
         for charge in list(self._charges.values()):
-            if not charge.seen and charge.kernel_id not in known:
+            if charge.sight is not Sight.OWN and charge.kernel_id not in known:
                 self.forget(charge.kernel_id)
 
     def stopping(self) -> None:
@@ -122,16 +144,26 @@ class Supervisor:
     # -- kernels that run elsewhere ------------------------------------------------------
 
     def present(self, manager: Manager) -> Kernel | None:
-        """Return a kernel as the tracker knows it, if we see its processes ourselves."""
-        charge = self.charge_of(manager)
-        return self.tracker.get(charge.kernel_id) if charge and charge.seen else None
+        """Return a kernel as the tracker knows it, if it is the tracker that knows it."""
+        kernel_id = manager.kernel_status_id or ""
+        return self.tracker.get(kernel_id) if self.knows(kernel_id) else None
 
     def started(self, manager: Manager) -> None:
         """Note that a start is over: without a launch of ours, its process runs elsewhere."""
         charge = self.charge_of(manager)
         kernel = self.tracker.get(charge.kernel_id) if charge else None
         if charge is not None and kernel is not None and kernel.status is Status.STARTING:
-            charge.seen = False
+            charge.sight = Sight.REMOTE
+
+    def meet(self, manager: Manager, kernel_id: str) -> None:
+        """Know a kernel that was met running; follow it if its sockets are here."""
+        if kernel_id in self.tracker:
+            return
+        sight = Sight.REMOTE if manager.owns_kernel else Sight.EXTERNAL
+        charge = self.take_charge(manager, kernel_id, manager.kernel_name, sight)
+        kernel = self.tracker.get(kernel_id)
+        if sight is Sight.EXTERNAL and kernel is not None:
+            charge.follower = self._follow(charge, kernel, ForeignFollower)
 
     def reported(self, kernel_id: str, word: str) -> None:
         """Take in what the manager of a kernel that runs elsewhere says of it."""
@@ -141,32 +173,31 @@ class Supervisor:
 
     # -- processes come and go -----------------------------------------------------------
 
-    def launched(self, manager: Manager) -> None:
+    def launched(self, manager: Manager, launch: Launch) -> None:
         """Follow the process that a manager has launched."""
         if IOLoop.current(instance=False) is not self._loop:
             # jupyter_core's run_sync runs the coroutines of a blocking manager in another thread.
-            self._loop.add_callback(self.launched, manager)
+            self._loop.add_callback(self.launched, manager, launch)
             return
         charge = self.charge_of(manager) or self.take_charge(
             manager, manager.kernel_status_id, manager.kernel_name
         )
         self.look(charge.kernel_id)
         charge.stop_following()
+        charge.launch = launch
         pid = getattr(manager.provisioner, "pid", None)
         kernel = self._feed(charge.kernel_id, ProcessStarted, pid=pid)
         if kernel is not None:
             charge.follower = self._follow(charge, kernel)
 
-    def _follow(self, charge: Charge, kernel: Kernel) -> Follower:
-        return Follower(
-            self.tracker,
+    def _follow(self, charge: Charge, kernel: Kernel, kind: type[Follower] = Follower) -> Follower:
+        return kind(
+            self._senses,
             kernel,
             self._wire(charge),
-            reader=self._reader,
             start_timeout=self.settings.start_timeout,
             rhythm=self.settings.rhythm,
-            on_exit=lambda generation, ended: self._exited(charge, generation, ended),
-            log=self.log,
+            on_exit=partial(self._exited, charge),
         )
 
     def _wire(self, charge: Charge) -> Wire:
@@ -178,15 +209,19 @@ class Supervisor:
             # jupyter_server 2.21, MappingKernelManager.start_watching_activity
             mapping.last_kernel_activity = manager.last_activity = self.tracker.now()
 
+        def on_reply(protocol: str) -> None:
+            charge.protocol = protocol
+
         return Wire(
             kernel_id=charge.kernel_id,
             connect=partial(connect, manager),
             connect_patiently=partial(connect, manager, reconnect_every=RECONNECT_PATIENTLY),
             session=manager.session.clone(),
             process=process if isinstance(process, subprocess.Popen) else None,
-            poll=manager.provisioner.poll,
+            poll=manager.provisioner.poll if manager.provisioner else None,
             tracked=mapping.track_message_type,
             on_activity=on_activity,
+            on_reply=on_reply,
         )
 
     def launch_failed(self, manager: Manager, error: BaseException) -> None:
@@ -204,12 +239,31 @@ class Supervisor:
         if charge is not None and charge.follower is not None:
             charge.follower.look()
 
-    def _exited(self, charge: Charge, generation: int, ended: Exit) -> None:
-        will_act = self.restarting.will_act(charge)
-        event = ProcessExited(generation, self.tracker.now(), ended, will_act)
+    def _exited(self, charge: Charge, generation: int, ended: Exit, found: Remains) -> None:
+        remains = self._examined(charge, found)
+        will_act = self.restarting.will_act(charge, remains)
+        event = ProcessExited(generation, self.tracker.now(), ended, will_act, remains)
         kernel = self.tracker.feed(charge.kernel_id, event)
         if kernel is not None and kernel.status is Status.AUTORESTARTING:
             self.restarting.hasten(charge)
+
+    def _examined(self, charge: Charge, found: Remains) -> Remains:
+        if charge.launch is None:
+            return found
+        mapping = self.afterlife.mapping
+        # jupyter_server 2.21, MappingKernelManager.allow_tracebacks
+        instead = None if mapping.allow_tracebacks else mapping.traceback_replacement_message
+        try:
+            return charge.launch.examine(found, instead=instead)
+        except Exception:
+            # A boundary: whatever cannot be found out, how it ended is known and is told.
+            self.log.exception("Kernel %s: its remains could not be examined", charge.kernel_id)
+            return found
+
+    def _announce(self, kernel_id: str, heard: Callable[[], bool]) -> None:
+        charge = self._charges.get(kernel_id)
+        if charge is not None and charge.follower is not None:
+            charge.follower.announce(heard)
 
     def kill(self, kernel_id: str) -> None:
         """Kill a kernel's process and give its files back, past a manager that does not answer."""
@@ -242,20 +296,31 @@ class Supervisor:
         charge = self._charges.get(after.id) if after else None
         if charge is None or before is None or after is None:
             return
+        self._log_change(before, after, change.notices)
         if after.proven and not before.proven:
             self.restarting.set_limit(charge)
-        asked_for = before.status is Status.TERMINATING
-        if after.reason not in ("", before.reason) and not asked_for:
-            self.log.warning("Kernel %s is %s: %s", after.id, after.status, after.reason)
+        if after.status in (Status.CONNECTED, Status.RESTARTING):
+            charge.moves = 0
         died = after.status is Status.DEAD and before.status is not Status.DEAD
         if died:
             charge.stop_following()
-        if died and not asked_for:
-            self.afterlife.died(charge)
-            for kernel_id in self.afterlife.beyond_bounds():
-                self.afterlife.let_go(self._charges[kernel_id])
+        if died and before.status is not Status.TERMINATING:
+            self._died(charge)
         if before.status is Status.DEAD and after.status is not Status.DEAD:
             self.afterlife.revived(charge)
+
+    def _log_change(self, before: Kernel, after: Kernel, notices: tuple[Notice, ...]) -> None:
+        for notice in notices:
+            if isinstance(notice, ChildrenLost):
+                self.log.warning(CHILDREN_LOST, after.id, notice.kills)
+        asked_for = before.status is Status.TERMINATING
+        if after.reason not in ("", before.reason) and not asked_for:
+            self.log.warning("Kernel %s is %s: %s", after.id, after.status, after.reason)
+
+    def _died(self, charge: Charge) -> None:
+        self.afterlife.died(charge)
+        for kernel_id in self.afterlife.beyond_bounds():
+            self.afterlife.let_go(self._charges[kernel_id])
 
     def _feed(self, kernel_id: str, kind: type[Event], **facts: Any) -> Kernel | None:
         kernel = self.tracker.get(kernel_id)

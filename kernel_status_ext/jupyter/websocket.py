@@ -1,18 +1,27 @@
-"""The mixin over a kernel's websocket connection: it opens for kernels that answer."""
+"""The mixin over a kernel's websocket connection.
+
+It opens for kernels that answer, says what they do, and closes with the reason when they die.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import json
+from concurrent.futures import Future
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, NoReturn
 
+from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado import web
+from tornado.websocket import WebSocketClosedError
 
 from .. import views
 from ..core.errors import KernelStateTimeout, KernelStateUnreachable
+from ..core.model import Kernel
 from ..core.targets import read_target
-from ..core.words import Status
+from ..core.words import ExecutionState, Status
+from ..tracking.tasks import first_of
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -24,25 +33,87 @@ else:
 OPEN_FOR = (Status.CONNECTED, Status.UNRESPONSIVE)
 """A frozen kernel may be continued, and somebody may want to interrupt it."""
 
+TOLD = (ExecutionState.STARTING, ExecutionState.IDLE, ExecutionState.BUSY)
+"""What a kernel does that clients understand in an iopub ``status``; another word breaks them."""
 
-class PatientConnection(Base):
+V1 = "v1.kernel.websocket.jupyter.org"
+
+CONTENT = 3
+"""Where the content is in the parts of a message that was not deserialized."""
+
+
+class TellingConnection(Base):
     """Over the class of the connection between a websocket and a kernel."""
 
     kernel_status: Supervisor
+    channels: Any
+    waits_for_iopub = False
+    """Whether the kernel has come back and nothing was heard of its new process yet."""
+    __connected = False
+    __nudging: asyncio.Future[None] | None = None
+
+    # -- before the upgrade --------------------------------------------------------------
 
     async def prepare(self) -> None:
         """Wait for the kernel to answer; refuse before the upgrade if it is dead or does not."""
         # jupyter_server 2.21, ZMQChannelsWebsocketConnection.prepare holds the upgrade for 60 s
         # and then lets it through to nobody.
-        if self.kernel_status.sees(self.kernel_id):
-            bound = self.multi_kernel_manager.kernel_info_timeout
+        if not self.kernel_status.knows(self.kernel_id):
+            await super().prepare()
+            return
+        try:
+            await self.__until(OPEN_FOR, self.multi_kernel_manager.kernel_info_timeout)
+            self.__spare_the_question()
+            self.__take_over()
+            await self.__prepare_unless_dead()
+        except (KernelStateTimeout, KernelStateUnreachable) as error:
+            told = f"Kernel {self.kernel_id} is {error.kernel.status}, so no websocket opens"
+            self.__refuse(f"{told}: {error.reason}" if error.reason else told, error.reason)
+
+    async def __until(self, status: tuple[Status, ...], limit: float | None) -> Kernel:
+        target = read_target(status=status)
+        return await self.kernel_status.tracker.wait(self.kernel_id, target, limit)
+
+    def __spare_the_question(self) -> None:
+        """Answer what the upstream method would ask: a kernel that is busy would not."""
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection.request_kernel_info looks for it.
+        charge = self.kernel_status.charge(self.kernel_id)
+        if charge is not None and charge.protocol:
+            answer: Future[dict[str, str]] = Future()
+            answer.set_result({"protocol_version": charge.protocol})
+            self.kernel_manager._kernel_info_future = answer
+
+    def __take_over(self) -> None:
+        """Get the channels of a connection of the same session that was lost unnoticed."""
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection._register_session only asks the
+        # other to close; its sockets would still hold the identity that ours need.
+        lost = self._open_sessions.get(f"{self.kernel_id}:{self.session.session}")
+        if lost is not None and isinstance(lost.connection, TellingConnection):
+            lost.connection.give_way()
+
+    def give_way(self) -> None:
+        """Leave the channels, and what comes by them meanwhile, to a connection like this."""
+        channels = self.channels
+        self.channels = {}
+        self.disconnect()
+        self.multi_kernel_manager.start_buffering(self.kernel_id, self.session_key, channels)
+        self.websocket_handler.close()
+
+    async def __prepare_unless_dead(self) -> None:
+        kernel = await first_of(super().prepare(), self.__until((Status.DEAD,), None))
+        if self.websocket_handler.connection is not self:
+            # The client hung up meanwhile, and on_close has been here.
+            self.__unregister()
+            raise web.Finish
+        if kernel is not None:
+            self.__unregister()
             target = read_target(status=OPEN_FOR)
-            try:
-                await self.kernel_status.tracker.wait(self.kernel_id, target, bound)
-            except (KernelStateTimeout, KernelStateUnreachable) as error:
-                told = f"Kernel {self.kernel_id} is {error.kernel.status}, so no websocket opens"
-                self.__refuse(f"{told}: {error.reason}" if error.reason else told, error.reason)
-        await super().prepare()
+            raise KernelStateUnreachable(kernel, target, kernel.reason)
+
+    def __unregister(self) -> None:
+        """Take back what ``_register_session`` has noted."""
+        if self._open_sessions.get(self.session_key) is self.websocket_handler:
+            del self._open_sessions[self.session_key]
 
     def __refuse(self, message: str, reason: str) -> NoReturn:
         handler = self.websocket_handler
@@ -50,8 +121,132 @@ class PatientConnection(Base):
         handler.set_header("Content-Type", "application/json")
         raise web.Finish(json.dumps(views.error(message, reason)))
 
+    # -- while it is open ----------------------------------------------------------------
 
-def patient_connection_class(base: Any, supervisor: Supervisor) -> Any:
+    def connect(self) -> Any:
+        """Connect, and tell the client at once what the kernel does."""
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection.connect
+        self.websocket_handler.set_nodelay(True)
+        self.__connected = True
+        self.__nudging = connected = super().connect()
+        if connected is None:
+            return None
+        kernel = self.kernel_status.clients.opened(self.kernel_id, self)
+        # Who waits for a frozen kernel would not notice that its client is gone.
+        return _done() if kernel and kernel.status is Status.UNRESPONSIVE else connected
+
+    def __nudge_no_more(self) -> None:
+        """Stop asking for signs of life; tornado does not tell of the end of what still opens."""
+        if self.__nudging is not None:
+            self.__nudging.cancel()
+            self.__nudging = None
+
+    def disconnect(self) -> Any:
+        """Disconnect, once; what never connected is not counted down."""
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection.disconnect
+        self.kernel_status.clients.closed(self.kernel_id, self)
+        if not self.__connected:
+            self.__unregister()
+            return None
+        self.__connected = False
+        self.__nudge_no_more()
+        answer = super().disconnect()
+        # They are closed or a buffer's by now: what nudged must not listen to them any more.
+        self.channels = {}
+        return answer
+
+    def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
+        """Hand a message on; the first from a new process shows that we hear it."""
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection.handle_outgoing_message
+        super().handle_outgoing_message(stream, outgoing_msg)
+        if self.waits_for_iopub and getattr(stream, "channel", stream) == "iopub":
+            self.waits_for_iopub = False
+            kernel = self.kernel_status.tracker.get(self.kernel_id)
+            if kernel is not None:
+                self.tell_state(kernel)
+
+    def await_iopub(self) -> None:
+        """Tell the state as soon as something is heard of the kernel's new process."""
+        self.__deliver_what_came()
+        self.waits_for_iopub = True
+
+    def tell_state(self, kernel: Kernel) -> None:
+        """Say what the kernel does, in a message that is about no request."""
+        if kernel.execution_state in TOLD:
+            self.__say_status({"execution_state": kernel.execution_state.value})
+
+    def end(self, code: int, text: str) -> None:
+        """Close the websocket: the kernel has ended."""
+        self.__deliver_what_came()
+        self.__nudge_no_more()
+        self.websocket_handler.close(code, text)
+
+    def on_kernel_restarted(self) -> None:
+        """Say that the kernel is restarted by the restarter, and why."""
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection.on_kernel_restarted
+        kernel = self.kernel_status.tracker.get(self.kernel_id)
+        told = {"reason": kernel.reason, "cause": kernel.cause} if kernel else {}
+        self.__say_status({"execution_state": "restarting", **told})
+
+    def on_restart_failed(self) -> None:
+        """Say nothing: who reads "dead" on iopub asks no more; closing has everybody ask why."""
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection.on_restart_failed
+        if not self.kernel_status.knows(self.kernel_id):
+            super().on_restart_failed()
+
+    def __say_status(self, content: dict[str, Any]) -> None:
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection._send_status_message
+        self.__deliver_what_came()
+        message = self.session.msg("status", content)
+        v1 = self.subprotocol == V1
+        if v1:
+            wire = serialize_msg_to_ws_v1(message, "iopub", self.session.pack)
+        else:
+            wire = self.session.pack({**message, "channel": "iopub"}).decode()
+        try:
+            self.write_message(wire, binary=v1)
+        except WebSocketClosedError:
+            self.log.debug("Kernel %s: a websocket closed before its status", self.kernel_id)
+
+    def __deliver_what_came(self) -> None:
+        iopub = self.channels.get("iopub")
+        if iopub is not None and not iopub.closed():
+            iopub.flush()
+
+    # -- what may not be seen ------------------------------------------------------------
+
+    def _on_error(self, channel: str, msg: dict[str, Any], msg_list: list[Any]) -> None:
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection._on_error looks for the replacement
+        # where it is not, and leaves the replies as they are.
+        if self.multi_kernel_manager.allow_tracebacks:
+            return
+        kind = self.get_part("header", msg["header"], msg_list)["msg_type"]
+        if kind != "error" and not kind.endswith("_reply"):
+            return
+        content = self.get_part("content", msg["content"], msg_list)
+        replacement = self.multi_kernel_manager.traceback_replacement_message
+        failed = [content] if kind == "error" else _failures(content)
+        for each in failed:
+            each |= {"ename": "ExecutionError", "evalue": "Execution error"}
+            each["traceback"] = [replacement]
+        if failed:
+            msg["content"] = content
+            msg_list[CONTENT] = self.session.pack(content)
+
+
+def _failures(reply: dict[str, Any]) -> list[dict[str, Any]]:
+    """Find what failed in a reply: the request, or expressions that came with it."""
+    answers = [reply, *reply.get("user_expressions", {}).values()]
+    return [each for each in answers if isinstance(each, dict) and each.get("status") == "error"]
+
+
+def _done() -> asyncio.Future[None]:
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    return future
+
+
+def telling_connection_class(base: Any, supervisor: Supervisor) -> Any:
     """Lay the mixin over a connection class; those to a gateway do not prepare anything.
 
     Args:
@@ -64,4 +259,4 @@ def patient_connection_class(base: Any, supervisor: Supervisor) -> Any:
     if not issubclass(base, ZMQChannelsWebsocketConnection):
         return base
     members = {"kernel_status": supervisor, "__module__": base.__module__}
-    return type(base.__name__, (PatientConnection, base), members)
+    return type(base.__name__, (TellingConnection, base), members)

@@ -7,7 +7,7 @@ so that no news of a process can be taken for news of the next one.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from logging import Logger
 from typing import Any
@@ -17,24 +17,29 @@ from tornado.ioloop import IOLoop
 from ..core.messages import GarbledMessage, Header, is_activity, read_header, status_event
 from ..core.model import (
     Answered,
+    ChildOutOfMemory,
+    Event,
     Exit,
     HeartbeatLost,
     HeartbeatReturned,
+    InterpreterBlocked,
+    InterpreterReturned,
     Kernel,
     Request,
     StartOverdue,
 )
+from ..core.remains import NOTHING_FOUND, Remains
 from .attention import Attention
 from .doubts import Doubts
 from .heartbeat import Heartbeat, Rhythm
+from .interpreter import Interpreter
 from .iopub import Parts, Reader, split
-from .probe import PatientQuestion, Question
+from .probe import NUDGE_EVERY, Announcement, PatientQuestion, Question
 from .process import kill, watch_process
+from .timers import Timers
 from .tracker import Tracker
+from .vitals import Vitals, Ward
 from .wire import Wire
-
-NUDGE_EVERY = 0.05
-"""Seconds between requests to a kernel that answers while its iopub has not reached us yet."""
 
 MUTE_AFTER = 5.0
 """Seconds after which a kernel that answers without iopub is connected all the same."""
@@ -43,54 +48,69 @@ QUIET_AFTER = 1.0
 """Seconds without a message after which a busy kernel is asked whether it is idle."""
 
 
+@dataclass(frozen=True, slots=True)
+class Senses:
+    """What all followers of a server share.
+
+    Attributes:
+        tracker: Gets the events.
+        reader: Reads the sockets.
+        ward: Where the bodies of processes are looked after.
+        log: For what is odd about a kernel.
+    """
+
+    tracker: Tracker
+    reader: Reader
+    ward: Ward
+    log: Logger
+
+
 class Follower:
     """Everything that watches one process."""
 
     def __init__(
         self,
-        tracker: Tracker,
+        senses: Senses,
         kernel: Kernel,
         wire: Wire,
         *,
-        reader: Reader,
         start_timeout: float,
         rhythm: Rhythm,
-        on_exit: Callable[[int, Exit], None],
-        log: Logger,
+        on_exit: Callable[[int, Exit, Remains], None],
     ) -> None:
         """Begin to follow.
 
         Args:
-            tracker: Gets the events.
+            senses: What it shares with others.
             kernel: The kernel with its new process.
             wire: How the process is reached.
-            reader: Reads its sockets.
             start_timeout: Seconds after which a start is called overdue.
             rhythm: How its heartbeat is felt.
-            on_exit: Told once when the process has ended.
-            log: For what is odd about this kernel.
+            on_exit: Told once when the process has ended, with what was found of it.
         """
-        self._tracker = tracker
+        self._tracker = senses.tracker
         self._id = kernel.id
         self.generation = kernel.generation
         self._wire = wire
-        self._reader = reader
-        self._log = log
+        self._reader = senses.reader
+        self._log = senses.log
         self._on_exit = on_exit
         self._rhythm = rhythm
-        self._heartbeat: Heartbeat | None = None
         self._loop = IOLoop.current()
         self._started = self._loop.time()
         self._heard = False
         self._replied_at: float | None = None
         self._complained: set[str] = set()
-        self._timers: dict[str, Any] = {}
+        self._timers = Timers()
         self._worked_at = self._started
-        self._doubts = Doubts(tracker, kernel, wire, reader)
+        self._doubts = Doubts(self._tracker, kernel, wire, self._reader)
         self._control_question: Question | None = None
+        self._announcement: Announcement | None = None
         self._listen()
-        self._watch = watch_process(wire.process, wire.poll, self._exited, log)
-        self._later("overdue", start_timeout, lambda: self._overdue(start_timeout))
+        self._interpreter = self._look_after_interpreter()
+        self._watch = watch_process(wire.process, wire.poll, self._exited, self._log)
+        self._vitals = self._look_after_body(senses.ward)
+        self._timers.set("overdue", start_timeout, lambda: self._overdue(start_timeout))
 
     # -- its process ---------------------------------------------------------------------
 
@@ -106,8 +126,25 @@ class Follower:
 
     def _exited(self, ended: Exit) -> None:
         if not self.closed:
+            remains = self._vitals.after_death(ended) if self._vitals else NOTHING_FOUND
             self.close()
-            self._on_exit(self.generation, ended)
+            self._on_exit(self.generation, ended, remains)
+
+    def _look_after_body(self, ward: Ward) -> Vitals | None:
+        if self._wire.process is None:
+            # The number of a process elsewhere would be another one's here.
+            return None
+        vitals = Vitals(ward, self._wire.process.pid, self._watch, self._survived)
+
+        def look() -> None:
+            vitals.look()
+            self._timers.set("vitals", self._rhythm.interval, look)
+
+        self._timers.set("vitals", self._rhythm.interval, look)
+        return vitals
+
+    def _survived(self, kills: int) -> None:
+        self._feed(ChildOutOfMemory, kills=kills)
 
     # -- its readiness -------------------------------------------------------------------
 
@@ -121,13 +158,16 @@ class Follower:
             return
         waited = self._loop.time() - self._replied_at
         if not self._heard and waited < MUTE_AFTER:
-            self._later("nudge", NUDGE_EVERY, self._nudge)
+            self._timers.set("nudge", NUDGE_EVERY, self._nudge)
             return
         if not self._heard:
             self._complain(f"answers, but its iopub has been mute for {MUTE_AFTER:g} s")
         self._stop_asking()
-        self._tracker.feed(self._id, Answered(self.generation, self._now()))
-        self._heartbeat = self._feel_heartbeat()
+        self._feed(Answered)
+        self._heartbeat.judge()
+        if self._vitals is not None:
+            # A wrapper may have put it into a group of its own by now.
+            self._vitals.look()
         self._expect_idle()
 
     def _nudge(self) -> None:
@@ -139,22 +179,44 @@ class Follower:
     def _listen(self) -> None:
         self._iopub = self._reader.open(self._wire.connect("iopub"), self._received, self._id)
         self._attention = Attention(self._iopub.socket)
-        self._shell_question: Question | None = PatientQuestion(
-            self._reader, self._wire, "shell", self._replied
-        )
+        self._heartbeat = self._feel_heartbeat()
+        self._shell_question: Question | None = self._ask_shell()
+
+    def _ask_shell(self) -> Question:
+        return PatientQuestion(self._reader, self._wire, "shell", self._replied, self._listen_anew)
 
     def _overdue(self, waited: float) -> None:
-        self._tracker.feed(self._id, StartOverdue(self.generation, self._now(), waited))
+        self._feed(StartOverdue, waited=waited)
         if not self._heard and self._replied_at is None:
-            # Nothing has come by these sockets: go on with some that cost less.
-            self._stop_asking()
-            self._stop_listening()
-            self._wire = replace(self._wire, connect=self._wire.connect_patiently)
-            self._listen()
+            self._go_on_patiently()
+
+    def _go_on_patiently(self) -> None:
+        """Nothing has come by these sockets: go on with some that cost less."""
+        self._wire = replace(self._wire, connect=self._wire.connect_patiently)
+        self._listen_anew()
+
+    def _listen_anew(self) -> None:
+        """Open other sockets: these have met somebody who is not the kernel."""
+        self._ask_no_more()
+        self._stop_listening()
+        self._listen()
+
+    def announce(self, heard: Callable[[], bool]) -> None:
+        """Have the kernel publish something until everybody has heard it, or it is mute.
+
+        Args:
+            heard: Tells whether everybody has.
+        """
+        if self._announcement is not None:
+            self._announcement.close()
+        self._announcement = Announcement(self._reader, self._wire, heard, MUTE_AFTER)
 
     def _stop_asking(self) -> None:
-        self._cancel("overdue")
-        self._cancel("nudge")
+        self._timers.cancel("overdue")
+        self._ask_no_more()
+
+    def _ask_no_more(self) -> None:
+        self._timers.cancel("nudge")
         for question in (self._shell_question, self._control_question):
             if question is not None:
                 question.close()
@@ -163,19 +225,27 @@ class Follower:
     # -- its heartbeat -------------------------------------------------------------------
 
     def _feel_heartbeat(self) -> Heartbeat:
-        def lost(silence: float) -> None:
-            self._tracker.feed(self._id, HeartbeatLost(self.generation, self._now(), silence))
-
-        def returned() -> None:
-            self._tracker.feed(self._id, HeartbeatReturned(self.generation, self._now()))
-
         return Heartbeat(
             self._reader,
             self._wire,
             self._rhythm,
             work=self._work,
-            on_lost=lost,
-            on_returned=returned,
+            stopped=lambda: self._vitals is not None and self._vitals.is_stopped,
+            on_lost=self._heartbeat_lost,
+            on_returned=lambda: self._feed(HeartbeatReturned),
+        )
+
+    def _heartbeat_lost(self, silence: float, stopped: bool) -> None:  # noqa: FBT001
+        self._feed(HeartbeatLost, silence=silence, stopped=stopped)
+
+    def _look_after_interpreter(self) -> Interpreter:
+        return Interpreter(
+            self._reader,
+            self._wire,
+            self._rhythm,
+            work=self._work,
+            on_blocked=lambda silence: self._feed(InterpreterBlocked, silence=silence),
+            on_returned=lambda: self._feed(InterpreterReturned),
         )
 
     def _work(self) -> tuple[Request, ...]:
@@ -202,8 +272,8 @@ class Follower:
         if not self._heard:
             self._heard = True
             self._consider_connected()
-        if self._heartbeat is not None:
-            self._heartbeat.heard()
+        self._heartbeat.heard()
+        self._interpreter.heard()
         if any(parent.msg_id == each.msg_id for each in self._work()):
             self._worked_at = self._loop.time()
         if is_activity(header, parent, self._wire.tracked, busy=bool(self._work())):
@@ -220,6 +290,7 @@ class Follower:
             return
         self._doubts.consider(event, self._work())
         self._tracker.feed(self._id, event)
+        self._interpreter.watch()
         self._expect_idle()
 
     # -- work that does not end ------------------------------------------------------------
@@ -229,7 +300,7 @@ class Follower:
         if kernel is None or self.closed or not kernel.requests:
             return
         if kernel.answered:
-            self._later_once("quiet", QUIET_AFTER, self._is_it_quiet)
+            self._timers.set_once("quiet", QUIET_AFTER, self._is_it_quiet)
         elif self._control_question is None and self._shell_question is not None:
             # It works before it answered us: its shell comes to us later, its control may now.
             self._control_question = Question(self._reader, self._wire, "control", self._replied)
@@ -249,39 +320,27 @@ class Follower:
 
     def close(self) -> None:
         """Close all that was opened for this process."""
-        for name in list(self._timers):
-            self._cancel(name)
+        self._timers.close()
         self._stop_asking()
-        if self._heartbeat is not None:
-            self._heartbeat.close()
-            self._heartbeat = None
+        if self._announcement is not None:
+            self._announcement.close()
         self._doubts.close()
+        self._interpreter.close()
+        if self._vitals is not None:
+            self._vitals.close()
         self._watch.close()
         self._stop_listening()
 
     def _stop_listening(self) -> None:
+        self._heartbeat.close()
         self._attention.close()
         self._iopub.close()
 
+    def _feed(self, kind: type[Event], **facts: Any) -> None:
+        self._tracker.feed(self._id, kind(self.generation, self._now(), **facts))
+
     def _now(self) -> datetime:
         return self._tracker.now()
-
-    def _later(self, name: str, delay: float, call: Any) -> None:
-        self._cancel(name)
-        self._later_once(name, delay, call)
-
-    def _later_once(self, name: str, delay: float, call: Any) -> None:
-        def due() -> None:
-            self._timers.pop(name, None)
-            call()
-
-        if name not in self._timers:
-            self._timers[name] = self._loop.call_later(delay, due)
-
-    def _cancel(self, name: str) -> None:
-        timer = self._timers.pop(name, None)
-        if timer is not None:
-            self._loop.remove_timeout(timer)
 
     def _complain(self, what: str) -> None:
         kind = what.split(" (", 1)[0]

@@ -46,7 +46,8 @@ class Heartbeat:
         rhythm: Rhythm,
         *,
         work: Callable[[], Work],
-        on_lost: Callable[[float], None],
+        stopped: Callable[[], bool],
+        on_lost: Callable[[float, bool], None],
         on_returned: Callable[[], None],
     ) -> None:
         """Begin to feel.
@@ -56,11 +57,13 @@ class Heartbeat:
             wire: The process.
             rhythm: How often and how long.
             work: Tells what the kernel works on now.
-            on_lost: Called once per silence, with its length in seconds.
+            stopped: Tells whether the process is seen to be stopped by a signal.
+            on_lost: Called once per silence, with its length in seconds and that.
             on_returned: Called when a silence that was told is over.
         """
         self._rhythm = rhythm
         self._work = work
+        self._stopped = stopped
         self._on_lost = on_lost
         self._on_returned = on_returned
         self._loop = IOLoop.current()
@@ -69,9 +72,20 @@ class Heartbeat:
         self._sent_during: list[Work] = []
         self._answered_during: Work = ()
         self._lost = False
+        self._judges = False
         self._timer: Any = None
         self._source = reader.open(wire.connect("hb"), self._answered, wire.kernel_id)
         self._feel()
+
+    def judge(self) -> None:
+        """Judge its silence from now on; before it is connected there is nothing to be lost."""
+        self._alive_at = self._loop.time()
+        self._judges = True
+
+    @property
+    def felt(self) -> bool:
+        """Whether it has ever answered."""
+        return self._answers_idle
 
     def heard(self) -> None:
         """Take in any other sign of life."""
@@ -103,10 +117,13 @@ class Heartbeat:
         self._timer = self._loop.call_later(self._rhythm.interval, self._feel)
 
     def _judge(self, silence: float) -> None:
+        if not self._judges or self._lost or silence < self._rhythm.unresponsive_after:
+            return
         known_to_answer = self._answers_busy if self._work() else self._answers_idle
-        if silence >= self._rhythm.unresponsive_after and known_to_answer and not self._lost:
+        stopped = self._stopped()
+        if known_to_answer or stopped:
             self._lost = True
-            self._on_lost(silence)
+            self._on_lost(silence, stopped)
 
     def close(self) -> None:
         """Feel no more."""

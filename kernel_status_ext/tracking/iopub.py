@@ -76,10 +76,19 @@ class Source:
                 return count
         return most
 
-    def send(self, frames: Parts) -> None:
-        """Send, and look at once for what came meanwhile (a send eats the edge)."""
-        self.socket.send_multipart(frames, zmq.NOBLOCK)
+    def send(self, frames: Parts) -> bool:
+        """Send, and look at once for what came meanwhile (a send eats the edge).
+
+        Returns:
+            Whether it could be sent. If not, zmq has given the connection up for good: somebody
+            else answered at the address before the kernel did.
+        """
+        try:
+            self.socket.send_multipart(frames, zmq.NOBLOCK)
+        except zmq.Again:
+            return False
         self.readable()
+        return True
 
     def close(self) -> None:
         """Stop reading and close the socket."""

@@ -17,6 +17,7 @@ from typing import Protocol
 from tornado.ioloop import IOLoop, PeriodicCallback
 
 from ..core.model import Exit
+from .usage import Usage, usage_of_zombie
 
 Tell = Callable[[Exit], None]
 Poll = Callable[[], Awaitable[int | None]]
@@ -28,6 +29,10 @@ POLL_EVERY = 1.0
 class DeathWatch(Protocol):
     """Tells once how one process ended."""
 
+    @property
+    def usage(self) -> Usage | None:
+        """What the process used, once it has ended, where the system tells."""
+
     def look(self) -> Exit | None:
         """Return how the process ended, None while it runs, without waiting or reaping."""
 
@@ -36,13 +41,14 @@ class DeathWatch(Protocol):
 
 
 def watch_process(
-    process: subprocess.Popen[bytes] | None, poll: Poll, tell: Tell, log: Logger
+    process: subprocess.Popen[bytes] | None, poll: Poll | None, tell: Tell, log: Logger
 ) -> DeathWatch:
     """Watch one process by the best means that this machine offers.
 
     Args:
         process: The process if it is a child of ours, None otherwise.
-        poll: The provisioner's ``poll``: its exit code, None while it runs.
+        poll: The provisioner's ``poll``: its exit code, None while it runs; None where nobody
+            can see the process.
         tell: Called once in the loop when the process has ended.
         log: Where a fallback is told.
 
@@ -50,13 +56,25 @@ def watch_process(
         The watch; close it when the process does not matter any more.
     """
     if process is None:
-        return PollWatch(poll, tell)
+        return NoWatch() if poll is None else PollWatch(poll, tell)
     try:
         return PidfdWatch(process, tell)
     except (AttributeError, OSError) as refused:
         # AttributeError: not Linux. OSError: an old kernel, seccomp, gVisor, no fds left.
         log.debug("pid %s: no pidfd (%s), waiting in a thread", process.pid, refused)
         return ThreadWatch(process, tell)
+
+
+class NoWatch:
+    """A process of somebody else's, of which only its kernel's sockets tell."""
+
+    usage = None
+
+    def look(self) -> Exit | None:
+        """Know nothing."""
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 class PidfdWatch:
@@ -66,6 +84,7 @@ class PidfdWatch:
         """Watch a child of ours; raises OSError where pidfds are refused."""
         self._process = process
         self._tell = tell
+        self.usage: Usage | None = None
         self._fd: int | None = os.pidfd_open(process.pid)
         try:
             IOLoop.current().add_handler(self._fd, self._readable, IOLoop.READ)
@@ -89,6 +108,7 @@ class PidfdWatch:
             return exit_of(self._process) or Exit()
         if peeked is None:
             return None
+        self.usage = usage_of_zombie(self._fd)
         if peeked.si_code == os.CLD_EXITED:
             return Exit(code=peeked.si_status)
         return Exit(signal=peeked.si_status)
@@ -108,6 +128,7 @@ class ThreadWatch:
         """Watch a child of ours."""
         self._process = process
         self._tell: Tell | None = tell
+        self.usage: Usage | None = None
         self._loop = IOLoop.current()
         name = f"kernel-status-wait-{process.pid}"
         threading.Thread(target=self._wait, name=name, daemon=True).start()
@@ -152,6 +173,7 @@ class PollWatch:
         """Watch by asking."""
         self._poll = poll
         self._tell = tell
+        self.usage: Usage | None = None
         self._ended: Exit | None = None
         self._timer = PeriodicCallback(self._ask, POLL_EVERY * 1000)
         self._timer.start()

@@ -26,6 +26,23 @@ async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
     return await asyncio.shield(task)
 
 
+async def first_of(*works: Coroutine[Any, Any, T]) -> T:
+    """Do several things side by side until one is done, and stop the others.
+
+    Returns:
+        The result of the one that was done first, the first named if several were.
+    """
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        return next(task for task in tasks if task.done()).result()
+    finally:
+        for task in tasks:
+            task.cancel()
+            # So that what the others raise is not called "never retrieved".
+            task.add_done_callback(lambda done: done.cancelled() or done.exception())
+
+
 def spawn(work: Coroutine[Any, Any, Any], what: str, log: Logger) -> asyncio.Task[Any]:
     """Run work in the background.
 

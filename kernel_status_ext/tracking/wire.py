@@ -37,9 +37,10 @@ class Wire:
         connect_patiently: The same, for a kernel that takes long: retries once a second.
         session: Signs what we send and tells whether what we hear is the kernel's.
         process: The process if it is a child of ours.
-        poll: The provisioner's poll, for one that is not.
+        poll: The provisioner's poll, for one that is not; None if nobody here can see it.
         tracked: Which message types are the user's activity.
         on_activity: Called when the user's activity is heard.
+        on_reply: Called with the protocol's version when the process answers us.
     """
 
     kernel_id: str
@@ -47,9 +48,10 @@ class Wire:
     connect_patiently: Callable[[str], zmq.Socket[Any]]
     session: Signer
     process: subprocess.Popen[bytes] | None
-    poll: Poll
+    poll: Poll | None
     tracked: Tracked
     on_activity: Callable[[], None]
+    on_reply: Callable[[str], None]
 
     def is_genuine(self, parts: list[bytes]) -> bool:
         """Tell whether a message (from its signature on) was signed with the kernel's key."""

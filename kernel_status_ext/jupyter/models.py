@@ -1,0 +1,94 @@
+"""The part of the mixin over all kernels that answers what is asked about them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from .. import views
+from .charge import listing, many
+from .supervisor import Supervisor
+
+if TYPE_CHECKING:
+    # For the type checker the mixins have no base: what they call on super() is dynamic.
+    Base = Any
+else:
+    Base = object
+
+
+class ToldModels(Base):
+    """Makes the models of Jupyter's own calls of what the tracker knows."""
+
+    kernel_status: Supervisor
+
+    def kernel_model(self, kernel_id: str) -> Any:
+        """Make the model, with ``status`` and ``reason``, and a dead one's last words."""
+        # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
+        alone = not listing()
+        return _then(
+            super().kernel_model(kernel_id), lambda model: self.__extended(model, alone=alone)
+        )
+
+    def list_kernel_ids(self) -> list[str]:
+        """List the ids of all kernels; external ones come and go here."""
+        # jupyter_client 8.10, MultiKernelManager.list_kernel_ids
+        self.__forget_deleted()
+        ids: list[str] = super().list_kernel_ids()
+        return ids
+
+    def __forget_deleted(self) -> None:
+        """Forget the files of external kernels that were deleted here: upstream fails on them."""
+        for kernel_id, file in list(self.kernel_id_to_connection_file.items()):
+            if kernel_id not in self._kernels and not file.exists():
+                del self.kernel_id_to_connection_file[kernel_id]
+
+    def list_kernels(self, *args: Any, **kwargs: Any) -> Any:
+        """List all kernels, with ``status`` and ``reason``."""
+        # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
+
+        self.__forget_deleted()
+
+        def extended(models: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
+            self.kernel_status.forget_others(set(self._kernels))
+            return [self.__extended(model, alone=False) for model in models]
+
+        with many():
+            return _then(super().list_kernels(*args, **kwargs), extended)
+
+    def __extended(self, model: dict[str, Any] | None, *, alone: bool) -> dict[str, Any] | None:
+        if model is None:
+            # The gateway's kernel_model when its remote does not know the kernel any more.
+            return None
+        kernel_id = model["id"]
+        self.kernel_status.meet(self._kernels[kernel_id], kernel_id)
+        if not self.kernel_status.knows(kernel_id):
+            # No worse than stock: what the remote server says of it stands.
+            self.kernel_status.reported(kernel_id, model.get("execution_state", ""))
+            return {**self.__told(kernel_id, alone=alone), **model}
+        moment = views.iso(self._kernels[kernel_id].last_activity)
+        return {**model, "last_activity": moment, **self.__told(kernel_id, alone=alone)}
+
+    def __told(self, kernel_id: str, *, alone: bool) -> dict[str, Any]:
+        kernel = self.kernel_status.tracker.get(kernel_id)
+        return views.model_fields(kernel, alone=alone) if kernel else {}
+
+    def __bool__(self) -> bool:
+        """Be there, also without kernels: ServerApp.cleanup_kernels asks so before it cleans up."""
+        return True
+
+    def __len__(self) -> int:
+        """Count the running kernels; the dead do not keep a server from shutting down."""
+        # jupyter_client 8.10, MultiKernelManager.__len__; ServerApp.shutdown_no_activity asks it
+        return len(set(self.list_kernel_ids()) - self.kernel_status.afterlife.dead_ids())
+
+
+def _then(result: Any, follow: Callable[[Any], Any]) -> Any:
+    """Apply a function to a result, now or when it comes."""
+    if not inspect.isawaitable(result):
+        return follow(result)
+
+    async def later(coming: Awaitable[Any]) -> Any:
+        return follow(await coming)
+
+    return later(result)

@@ -1,0 +1,71 @@
+"""Follows a kernel that somebody else started: its process is not ours, its sockets tell."""
+
+from __future__ import annotations
+
+from ..core.messages import Header
+from ..core.model import ProcessFound, Request, RequestBegan, ShellAnswered
+from .follower import QUIET_AFTER, Follower
+from .iopub import Parts
+from .probe import NUDGE_EVERY, PatientQuestion, Question
+
+SOMETHING = Request("")
+"""Work that was under way when the kernel was met, and of which nothing is known."""
+
+BEAT_WITHIN = 0.5
+"""Seconds for its first heartbeat: what is stopped before that could not be judged."""
+
+
+class ForeignFollower(Follower):
+    """Everything that listens to an external kernel."""
+
+    _first_heard: float | None = None
+    _found = False
+    _shell_answered = False
+
+    def _ask_shell(self) -> Question:
+        # A kernel that is at work answers on control before its shell comes to us.
+        self._control_question = Question(
+            self._reader, self._wire, "control", self._consider_connected
+        )
+        return PatientQuestion(self._reader, self._wire, "shell", self._replied, self._listen_anew)
+
+    def _replied(self) -> None:
+        self._shell_answered = True
+        self._timers.cancel("at work")
+        self._consider_connected()
+        self._stop_asking()
+        self._feed(ShellAnswered, asked=(SOMETHING,))
+
+    def _consider_connected(self) -> None:
+        now = self._loop.time()
+        self._first_heard = now if self._first_heard is None else self._first_heard
+        if self._found:
+            return
+        if not self._heartbeat.felt and now < self._first_heard + BEAT_WITHIN:
+            self._timers.set("beat", NUDGE_EVERY, self._consider_connected)
+            return
+        self._found = True
+        self._feed(ProcessFound)
+        self._heartbeat.judge()
+        if not self._shell_answered:
+            self._timers.set("at work", QUIET_AFTER, self._at_work)
+
+    def _at_work(self) -> None:
+        self._feed(RequestBegan, request=SOMETHING)
+        self._expect_idle()
+
+    def _heed(self, topic: bytes, parts: Parts, header: Header, parent: Header) -> None:
+        if not self._found:
+            self._consider_connected()
+            return
+        super()._heed(topic, parts, header, parent)
+        if self._shell_answered or header.msg_type == "status":
+            return
+        if parent.msg_id and parent.msg_type == "execute_request":
+            # Its busy went out before we listened.
+            request = Request(parent.msg_id, parent.subshell_id or "")
+            self._feed(RequestBegan, request=request)
+
+    def _overdue(self, waited: float) -> None:
+        if not self._found:
+            self._go_on_patiently()
