@@ -6,16 +6,28 @@ import argparse
 import json
 import signal
 import sys
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from . import death, flood, idle, readiness, report, restart, start
+from . import (
+    death,
+    deathblock,
+    flood,
+    idle,
+    readiness,
+    report,
+    restart,
+    start,
+    stderr,
+    websocket,
+)
 from .measurement import Options
 from .runner import Outcome, measure
 
 MEASUREMENTS = {
     module.MEASUREMENT.name: module.MEASUREMENT
-    for module in (readiness, death, restart, start, flood, idle)
+    for module in (readiness, death, restart, start, websocket, stderr, deathblock, flood, idle)
 }
 
 
@@ -56,6 +68,12 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--flood-lines", type=positive, default=default.flood_lines, metavar="N")
     made.add_argument("--idle-kernels", type=positive, default=default.idle_kernels, metavar="N")
     made.add_argument("--idle-seconds", type=positive, default=default.idle_seconds, metavar="S")
+    made.add_argument(
+        "--stderr-megabytes", type=positive, default=default.stderr_megabytes, metavar="N"
+    )
+    made.add_argument(
+        "--deathblock-kernels", type=positive, default=default.deathblock_kernels, metavar="N"
+    )
     return made
 
 
@@ -69,14 +87,15 @@ def positive(word: str) -> int:
 
 def options(chosen: argparse.Namespace) -> Options:
     """Return what the measurements need of the command line."""
-    names = ("rounds", "flood_kernels", "flood_lines", "idle_kernels", "idle_seconds")
-    return Options(**{name: getattr(chosen, name) for name in names})
+    return Options(**{each.name: getattr(chosen, each.name) for each in fields(Options)})
 
 
 def show(outcome: Outcome) -> None:
     """Print the figures of one measurement, and what went wrong."""
     for result in outcome.results:
         print(f"\n{report.text(result)}", flush=True)
+    for remark in outcome.remarks:
+        print(f"  NOTE {remark}", flush=True)
     for problem in outcome.problems:
         print(f"  PROBLEM {problem}", flush=True)
 
@@ -89,10 +108,12 @@ def document(facts: dict[str, Any], outcomes: dict[str, Outcome]) -> dict[str, A
         for result in outcome.results
     }
     problems = {name: outcome.problems for name, outcome in outcomes.items()}
+    remarks = {name: outcome.remarks for name, outcome in outcomes.items()}
     return {
         "environment": facts,
         "figures": figures,
         "problems": problems,
+        "remarks": remarks,
         "load_after": report.load(),
     }
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from statistics import StatisticsError, median
 
-from .stats import ratio
+from .stats import ratio, ratio_spread
 
 Samples = Sequence[float]
 
@@ -67,6 +67,12 @@ def ours_at_most(limit: float, unit: str) -> Target:
     return Target(sentence, lambda _stock, ours: median(ours), limit)
 
 
+def ours_never_above(limit: float, unit: str) -> Target:
+    """Require that no sample of ours is above the limit."""
+    sentence = f"ours, always at most {limit:g} {unit}"
+    return Target(sentence, lambda _stock, ours: _highest(ours), limit)
+
+
 def ours_within(limit: float, unit: str) -> Target:
     """Require that the median of ours is no further from zero than the limit."""
     sentence = f"ours, median within {limit:g} {unit} either way"
@@ -77,6 +83,12 @@ def ratio_at_most(limit: float) -> Target:
     """Require that ours divided by stock is at most the limit."""
     sentence = f"ours / stock at most {limit:g}"
     return Target(sentence, lambda stock, ours: ratio(ours, stock), limit)
+
+
+def not_slower(tolerance: float) -> Target:
+    """Require that ours / stock is not above the tolerance, as far as the spread can tell."""
+    sentence = f"ours / stock, lower end of the brackets at most {tolerance:g}"
+    return Target(sentence, lambda stock, ours: _lower_end(ours, stock), tolerance)
 
 
 def stock_later(times: float) -> Target:
@@ -94,6 +106,13 @@ def difference_at_most(limit: float, unit: str) -> Target:
 def ours_none() -> Target:
     """Require that ours counted nothing in any round."""
     return Target("ours: none", lambda _stock, ours: _highest(ours), 0)
+
+
+def _lower_end(ours: Samples, stock: Samples) -> float:
+    """Return the lower end of the spread of the ratio; StatisticsError when there is none."""
+    if not (ours and stock):
+        raise StatisticsError("no values")
+    return ratio_spread(ours, stock)[0]
 
 
 def _highest(values: Samples) -> float:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from .figures import Figure
+from .process import ORDINARY, Setup
 from .server import Server
 
 SIDES = ("stock", "ours")
@@ -25,6 +26,8 @@ class Options:
     flood_lines: int = 2500
     idle_kernels: int = 30
     idle_seconds: float = 20.0
+    stderr_megabytes: int = 100
+    deathblock_kernels: int = 20
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class Round:
 
     number: int
     options: Options
+    remarks: list[str] = field(default_factory=list)
+    """What a reader should know of this round beside its figures."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,7 @@ class Measurement:
     run: Callable[[Server, Round], Values]
     sides: tuple[str, ...] = SIDES
     heavy: bool = False
+    setup: Setup = ORDINARY
 
     def rounds_for(self, options: Options) -> int:
         """Return how many rounds to do."""

@@ -11,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
@@ -25,6 +26,8 @@ OTHERS = (
     "notebook",
     "notebook_shim",
 )
+# What is loaded into a server or runs as a kernel; a folder of its own, because it may be on their path.
+INSIDE = Path(__file__).parent / "inside"
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 20.0
 
@@ -33,17 +36,30 @@ class ServerError(Exception):
     """The server did not start, ended by itself or answered what it should not."""
 
 
+@dataclass(frozen=True)
+class Setup:
+    """What a measurement wants of its servers beyond the ordinary, the same on both sides."""
+
+    arguments: tuple[str, ...] = ()
+    extension: str | None = None
+    """A module of `inside/` that the server loads."""
+
+
+ORDINARY = Setup()
+
+
 class ServerProcess:
     """One server process with the extension off (`stock`) or on (`ours`), and its folders."""
 
-    def __init__(self, side: str) -> None:
+    def __init__(self, side: str, setup: Setup = ORDINARY) -> None:
         """Make the folders and start the process."""
         self.side = side
+        self.setup = setup
         self.token = secrets.token_hex(16)
         self.root = Path(tempfile.mkdtemp(prefix=f"benchmark-{side}-"))
         self.runtime = self._folder("runtime")
         self.log = self.root / "server.log"
-        with self.log.open("wb") as log:
+        with self.log.open("ab") as log:
             self.process = subprocess.Popen(
                 self._command(),
                 env=self._environment(),
@@ -72,6 +88,17 @@ class ServerProcess:
     def log_text(self) -> str:
         """Return what the server and its kernels wrote."""
         return self.log.read_text(errors="replace")
+
+    def empty_log(self) -> None:
+        """Throw away what the server and its kernels wrote."""
+        os.truncate(self.log, 0)
+
+    def add_kernelspec(self, name: str, argv: list[str]) -> None:
+        """Let the server know a kernelspec."""
+        folder = self._folder("data") / "kernels" / name
+        folder.mkdir(parents=True)
+        spec = {"argv": argv, "display_name": name, "language": "none"}
+        (folder / "kernel.json").write_text(json.dumps(spec))
 
     def cpu_seconds(self) -> float:
         """Return the CPU time that the server process itself has used."""
@@ -120,6 +147,8 @@ class ServerProcess:
     def _command(self) -> list[str]:
         """Return the command line, with the extension on or off."""
         enabled = dict.fromkeys(OTHERS, False) | {EXTENSION: self.side == "ours"}
+        if self.setup.extension:
+            enabled[self.setup.extension] = True
         return [
             *(sys.executable, "-m", "jupyter_server"),
             f"--ServerApp.jpserver_extensions={enabled}",
@@ -128,6 +157,7 @@ class ServerProcess:
             "--ServerApp.ip=127.0.0.1",
             "--ServerApp.open_browser=False",
             "--ServerApp.allow_root=True",
+            *self.setup.arguments,
         ]
 
     def _environment(self) -> dict[str, str]:
@@ -137,6 +167,9 @@ class ServerProcess:
             for key, value in os.environ.items()
             if not key.startswith(("JUPYTER", "IPYTHON"))
         }
+        if self.setup.extension:
+            paths = [str(INSIDE), kept.get("PYTHONPATH", "")]
+            kept["PYTHONPATH"] = os.pathsep.join(path for path in paths if path)
         return kept | {
             "HOME": str(self._folder("home")),
             "IPYTHONDIR": str(self._folder("ipython")),

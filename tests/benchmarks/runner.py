@@ -23,10 +23,11 @@ Pair = dict[str, Server]
 
 @dataclass
 class Outcome:
-    """The results of one measurement and the sentences about what went wrong."""
+    """The results of one measurement and the sentences about what was odd and what went wrong."""
 
     results: list[Result]
     problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
     def add(self, side: str, values: dict[str, list[float]]) -> None:
         """Add the values of one round to their figures."""
@@ -42,7 +43,7 @@ def measure(measurement: Measurement, options: Options) -> Outcome:
         [[number] for number in rounds] if measurement.heavy else [rounds]
     )
     for numbers in batches:
-        with pair(measurement.sides, outcome) as servers:
+        with pair(measurement, outcome) as servers:
             for number in numbers:
                 for server in servers.values():
                     say(f"{measurement.name} {number + 1}/{len(rounds)} {server.side}")
@@ -52,25 +53,25 @@ def measure(measurement: Measurement, options: Options) -> Outcome:
 
 def play(measurement: Measurement, server: Server, turn: Round, outcome: Outcome) -> None:
     """Do one round on one server and clear the server after it."""
+    where = f"{server.side}, round {turn.number + 1}"
     try:
         try:
             outcome.add(server.side, measurement.run(server, turn))
         finally:
             server.delete_kernels()
     except ROUND_ERRORS as error:
-        outcome.problems.append(
-            f"{server.side}, round {turn.number + 1}: {type(error).__name__}: {error}"
-        )
+        outcome.problems.append(f"{where}: {type(error).__name__}: {error}")
+    outcome.remarks += [f"{where}: {remark}" for remark in turn.remarks]
 
 
 @contextmanager
-def pair(sides: Sequence[str], outcome: Outcome) -> Iterator[Pair]:
-    """Start the servers that a measurement needs; ours is left out when the extension is not there."""
+def pair(measurement: Measurement, outcome: Outcome) -> Iterator[Pair]:
+    """Start the servers that the measurement needs; ours is left out when the extension is not there."""
     with ExitStack() as stack:
         servers: Pair = {}
-        for side in sides:
+        for side in measurement.sides:
             try:
-                server = stack.enter_context(Server(side))
+                server = stack.enter_context(Server(side, measurement.setup))
                 warm_up(server)
             except ROUND_ERRORS as error:
                 outcome.problems.append(str(error))

@@ -9,7 +9,7 @@ from types import TracebackType
 
 import httpx
 
-from .process import START_TIMEOUT, ServerError, ServerProcess
+from .process import ORDINARY, START_TIMEOUT, ServerError, ServerProcess, Setup
 
 DELETE_TIMEOUT = 60.0
 WORKERS = 4
@@ -18,13 +18,14 @@ WORKERS = 4
 class Server:
     """A server, `stock` without the extension and `ours` with it; a context manager."""
 
-    def __init__(self, side: str) -> None:
+    def __init__(self, side: str, setup: Setup = ORDINARY) -> None:
         """Say which side; entering the context starts the process."""
         self.side = side
+        self.setup = setup
 
     def __enter__(self) -> Server:
         """Start the process and wait until it answers."""
-        self.process = ServerProcess(self.side)
+        self.process = ServerProcess(self.side, self.setup)
         try:
             self.url = self.process.url()
             self.http = self.client()
@@ -49,9 +50,9 @@ class Server:
         headers = {"Authorization": f"token {self.process.token}"}
         return httpx.Client(base_url=self.url, headers=headers, timeout=90, trust_env=False)
 
-    def start_kernel(self) -> str:
-        """Ask for a python3 kernel and return its id."""
-        answer = self.http.post("/api/kernels", json={"name": "python3"})
+    def start_kernel(self, name: str = "python3") -> str:
+        """Ask for a kernel of this kernelspec and return its id."""
+        answer = self.http.post("/api/kernels", json={"name": name})
         answer.raise_for_status()
         return str(answer.json()["id"])
 
