@@ -4,8 +4,9 @@
 
 `--mode` takes one mode, or a comma list: the n-th start with the same `--starts` file takes the
 n-th of them, the last repeats. `execute_request` understands one command: `wait PATH` (busy until
-PATH exists), `die CODE`, `signal NUMBER`, `flood LINES`, `error`; anything else does nothing and
-succeeds. SIGINT is ignored; heartbeat and control answer while a command waits.
+PATH exists), `block PATH` (the same, but only the heartbeat answers), `die CODE`, `signal NUMBER`,
+`flood LINES`, `big BYTES` (one message), `error`; anything else does nothing and succeeds. SIGINT
+is ignored; heartbeat and control answer while a command waits.
 """
 
 import argparse
@@ -206,9 +207,8 @@ class Kernel:
         command, _, argument = request["code"].partition(" ")
         self.count += 1
         self.say("execute_input", {"code": request["code"], "execution_count": self.count}, parent)
-        if command == "wait":
-            while not Path(argument).exists():
-                self.serve(WHILE_BUSY.get(self.mode, ["control", "hb"]))
+        if command in ("wait", "block"):
+            self.pause(command, Path(argument))
         if command == "deep":
             self.wire.strange(b'{"x":' + b"[" * 2000 + b"]" * 2000 + b"}")
         if command == "die":
@@ -217,6 +217,9 @@ class Kernel:
             os.kill(os.getpid(), int(argument))
         for line in range(int(argument) if command == "flood" else 0):
             self.say("stream", {"name": "stdout", "text": f"{line}\n"}, parent)
+        if command == "big":
+            data = {"text/plain": "x" * int(argument)}
+            self.say("display_data", {"data": data, "metadata": {}, "transient": {}}, parent)
         if command == "error":
             return {
                 "status": "error",
@@ -232,9 +235,17 @@ class Kernel:
             "user_expressions": {},
         }
 
+    def pause(self, command: str, path: Path) -> None:
+        """Be busy until the path exists; a kernel that blocks only lets its heart beat."""
+        channels = ["hb"] if command == "block" else WHILE_BUSY.get(self.mode, ["control", "hb"])
+        while not path.exists():
+            self.serve(channels)
+
 
 def end(args: argparse.Namespace) -> None:
     """End this process as the arguments say."""
+    if args.last_words:
+        print(args.last_words, file=sys.stderr, flush=True)
     if args.signal:
         if args.signal != signal.SIGKILL:
             signal.signal(args.signal, signal.SIG_DFL)
@@ -265,6 +276,7 @@ def main() -> None:
     parser.add_argument("--signal", type=int, default=0)
     parser.add_argument("--starts", help="a file that gets one line, our pid, for each start")
     parser.add_argument("--stderr", help="text to leave on stderr at the start")
+    parser.add_argument("--last-words", help="text to leave on stderr right before the end")
     args = parser.parse_args()
     modes = args.mode.split(",")
     mode = modes[min(start_number(args.starts), len(modes) - 1)]
