@@ -123,12 +123,12 @@ def explain_end(
         The cause, what happened (no full stop, so that a next step can follow), and a hint.
     """
     when = "" if lived is None else f" {lived:.1f} s after its start"
-    early = "" if answered else ", before it was ready"
     number = signal_of(ended)
     if number is not None:
+        early = "" if answered else ", before it was ready"
         return _explain_signal(ended, signal_name(number), when + early, remains)
     if not answered:
-        return _explain_start(ended.code, when + early, remains)
+        return _explain_start(ended.code, when, remains)
     return _explain_code(ended.code, when, remains)
 
 
@@ -153,7 +153,12 @@ def _less_memory(memory: OutOfMemory) -> str:
 
 def _explain_start(code: int | None, when: str, remains: Remains) -> Account:
     words = last_words.of_a_start(remains.stderr, remains.command, remains.hiding)
-    happened, hint = _with_words(_exited(code, when), words, remains)
+    said, hint = _allowed(words, remains)
+    happened = _exited(code, when + ", before it was ready")
+    if said:
+        # The cause comes first: people read this in narrow dialogs.
+        short = "its exit code is not known" if code is None else f"exit code {code}"
+        happened = f"The kernel cannot start: {said} ({short}{when})"
     cause = words.cause if words is not None else None
     return Account(cause or Cause.START_FAILED, happened, hint or _look(remains))
 
@@ -165,9 +170,8 @@ def _explain_code(code: int | None, when: str, remains: Remains) -> Account:
     if code == 0:
         hint = "a cell or a library ended it, exit() for example"
         return Account(Cause.EXITED, happened, hint)
-    words = last_words.of_a_life(remains.stderr)
-    happened, hint = _with_words(happened, words, remains)
-    return Account(Cause.ERROR, happened, hint or _look(remains))
+    said, hint = _allowed(last_words.of_a_life(remains.stderr), remains)
+    return Account(Cause.ERROR, f"{happened}: {said}" if said else happened, hint or _look(remains))
 
 
 def _exited(code: int | None, when: str) -> str:
@@ -176,13 +180,13 @@ def _exited(code: int | None, when: str) -> str:
     return f"The kernel exited with code {code}{when and ','}{when}"
 
 
-def _with_words(happened: str, words: LastWords | None, remains: Remains) -> tuple[str, str]:
-    """Tell what stderr says, without quoting it where that is not allowed."""
+def _allowed(words: LastWords | None, remains: Remains) -> tuple[str, str]:
+    """Tell what stderr says and a hint, without quoting it where that is not allowed."""
     if words is None:
-        return happened, ""
-    allowed = remains.instead is None
-    said, hint = (words.quote, words.hint) if allowed else (words.plain, words.plain_hint)
-    return (f"{happened}: {said}" if said else happened), hint
+        return "", ""
+    if remains.instead is None:
+        return words.quote, words.hint
+    return words.plain, words.plain_hint
 
 
 def _look(remains: Remains) -> str:

@@ -63,6 +63,8 @@ class Charge:
     """The protocol's version that its process speaks; empty before it ever answered."""
     launch: Launch | None = None
     """How its present process was launched."""
+    buffered: int | None = None
+    """The generation whose messages were buffered first for a client that lost its connection."""
     restart_limit: int | None = None
     """The restarter's own limit, as configured; None before there is a restarter."""
     to_move: bool = False

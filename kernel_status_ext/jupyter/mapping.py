@@ -218,6 +218,7 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
                     stream.close()
             return
         super().start_buffering(kernel_id, session_key, channels)
+        self.kernel_status.buffering_began(kernel_id)
 
     def start_watching_activity(self, kernel_id: str) -> None:
         """Leave it to the one reader of all iopubs, which keeps ``last_activity``."""

@@ -165,6 +165,17 @@ class Supervisor:
         if sight is Sight.EXTERNAL and kernel is not None:
             charge.follower = self._follow(charge, kernel, ForeignFollower)
 
+    def buffering_began(self, kernel_id: str) -> None:
+        """Note which process it is that a lost client was connected to."""
+        charge, kernel = self._charges.get(kernel_id), self.tracker.get(kernel_id)
+        if charge is not None and kernel is not None:
+            charge.buffered = kernel.generation
+
+    def still_buffered(self, kernel_id: str) -> bool:
+        """Tell whether it is still the same process."""
+        charge, kernel = self._charges.get(kernel_id), self.tracker.get(kernel_id)
+        return charge is not None and kernel is not None and charge.buffered == kernel.generation
+
     def reported(self, kernel_id: str, word: str) -> None:
         """Take in what the manager of a kernel that runs elsewhere says of it."""
         with suppress(ValueError):

@@ -21,7 +21,7 @@ from ..core.errors import KernelStateTimeout, KernelStateUnreachable
 from ..core.model import Kernel
 from ..core.targets import read_target
 from ..core.words import ExecutionState, Status
-from ..tracking.tasks import first_of
+from ..tracking.tasks import first_of, not_before
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -32,6 +32,13 @@ else:
 
 OPEN_FOR = (Status.CONNECTED, Status.UNRESPONSIVE)
 """A frozen kernel may be continued, and somebody may want to interrupt it."""
+
+REFUSED_AFTER = 0.2
+"""Seconds from its beginning after which an upgrade is refused at the earliest.
+
+JupyterLab 4.6, SessionContext._changeKernel opens the websocket and listens to its fate only after
+two more requests: of eight refusals without delay it showed two, after 0.05 s all.
+"""
 
 TOLD = (ExecutionState.STARTING, ExecutionState.IDLE, ExecutionState.BUSY)
 """What a kernel does that clients understand in an iopub ``status``; another word breaks them."""
@@ -50,6 +57,7 @@ class TellingConnection(Base):
     waits_for_iopub = False
     """Whether the kernel has come back and nothing was heard of its new process yet."""
     __connected = False
+    __restored = False
     __nudging: asyncio.Future[None] | None = None
 
     # -- before the upgrade --------------------------------------------------------------
@@ -61,12 +69,14 @@ class TellingConnection(Base):
         if not self.kernel_status.knows(self.kernel_id):
             await super().prepare()
             return
+        soon = asyncio.get_running_loop().time() + REFUSED_AFTER
         try:
             await self.__until(OPEN_FOR, self.multi_kernel_manager.kernel_info_timeout)
             self.__spare_the_question()
             self.__take_over()
             await self.__prepare_unless_dead()
         except (KernelStateTimeout, KernelStateUnreachable) as error:
+            await not_before(soon)
             told = f"Kernel {self.kernel_id} is {error.kernel.status}, so no websocket opens"
             self.__refuse(f"{told}: {error.reason}" if error.reason else told, error.reason)
 
@@ -128,12 +138,29 @@ class TellingConnection(Base):
         # jupyter_server 2.21, ZMQChannelsWebsocketConnection.connect
         self.websocket_handler.set_nodelay(True)
         self.__connected = True
+        buffered = self.kernel_id in self.multi_kernel_manager._kernel_buffers
+        self.__restored = self.__finds_its_buffer()
         self.__nudging = connected = super().connect()
         if connected is None:
             return None
+        if buffered:
+            # What was buffered is replayed when this is done, and its statuses are old.
+            connected.add_done_callback(lambda _: self.__tell_present())
         kernel = self.kernel_status.clients.opened(self.kernel_id, self)
         # Who waits for a frozen kernel would not notice that its client is gone.
         return _done() if kernel and kernel.status is Status.UNRESPONSIVE else connected
+
+    def __finds_its_buffer(self) -> bool:
+        """Tell whether channels are kept for this session that listen to the present process."""
+        # jupyter_server 2.21, MappingKernelManager.start_buffering
+        kept = self.multi_kernel_manager._kernel_buffers.get(self.kernel_id, {})
+        mine = kept.get("session_key") == self.session_key
+        return mine and self.kernel_status.still_buffered(self.kernel_id)
+
+    def nudge(self) -> Any:
+        """Nudge, but not by channels that listen already: the nudge would eat a message."""
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection.nudge
+        return _done() if self.__restored else super().nudge()
 
     def __nudge_no_more(self) -> None:
         """Stop asking for signs of life; tornado does not tell of the end of what still opens."""
@@ -161,9 +188,20 @@ class TellingConnection(Base):
         super().handle_outgoing_message(stream, outgoing_msg)
         if self.waits_for_iopub and getattr(stream, "channel", stream) == "iopub":
             self.waits_for_iopub = False
-            kernel = self.kernel_status.tracker.get(self.kernel_id)
-            if kernel is not None:
-                self.tell_state(kernel)
+            self.__tell_present()
+
+    def handle_incoming_message(self, incoming_msg: Any) -> None:
+        """Hand a message to the kernel, unless the websocket is being closed."""
+        # jupyter_server 2.21, ZMQChannelsWebsocketConnection.handle_incoming_message: without a
+        # subprotocol any more it would take a message of v1 for one of the old protocol, and read
+        # a length from it that takes seconds.
+        if self.websocket_handler.ws_connection is not None:
+            super().handle_incoming_message(incoming_msg)
+
+    def __tell_present(self) -> None:
+        kernel = self.kernel_status.tracker.get(self.kernel_id)
+        if kernel is not None and self.__connected:
+            self.tell_state(kernel)
 
     def await_iopub(self) -> None:
         """Tell the state as soon as something is heard of the kernel's new process."""

@@ -26,6 +26,17 @@ async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
     return await asyncio.shield(task)
 
 
+async def not_before(moment: float) -> None:
+    """Go on at a moment of the running loop's time, or at once if it is over."""
+    loop = asyncio.get_running_loop()
+    over: asyncio.Future[None] = loop.create_future()
+    timer = loop.call_at(moment, over.set_result, None)
+    try:
+        await over
+    finally:
+        timer.cancel()
+
+
 async def first_of(*works: Coroutine[Any, Any, T]) -> T:
     """Do several things side by side until one is done, and stop the others.
 

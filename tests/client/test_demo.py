@@ -257,7 +257,7 @@ def test_else_it_shows_a_missing_module(shown_without: Shown) -> None:
     assert (shown_without.returncode, shown_without.err) == (0, ""), shown_without.out
     assert shown_without.changes == A_LIFE + A_FAILED_START + A_FAILED_START
     reason = shown_without.below("dead", 1)
-    assert f": {sys.executable} has no module named '{NO_MODULE}'; install " in reason
+    assert f": {sys.executable} has no module named '{NO_MODULE}' (" in reason
     assert "For programs: cause ModuleNotFound.\n" in shown_without.out
     assert "out-of-memory kill;" not in shown_without.out
 
