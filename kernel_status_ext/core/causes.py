@@ -207,7 +207,7 @@ def size(count: int) -> str:
     ('7.9 GiB', '512 bytes')
     """
     value, unit = float(count), 0
-    while value >= _KIBI and unit < len(_UNITS) - 1:
+    while value > _KIBI - 0.05 and unit < len(_UNITS) - 1:
         value, unit = value / _KIBI, unit + 1
     return f"{value:.1f} {_UNITS[unit]}" if unit else f"{count} bytes"
 

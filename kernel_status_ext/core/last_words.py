@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import shlex
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from .shadows import HIDEABLE, NOT_A_PACKAGE, files_shown, hiding_file, module_of
 from .words import Cause
 
 QUOTED = 200
@@ -35,45 +35,8 @@ class LastWords:
     """The cause if it says one."""
 
 
-# -- which file or module is meant ------------------------------------------------------------
-
-_IMPORTED_BY_KERNELS = frozenset(
-    {
-        *("IPython", "comm", "debugpy", "decorator", "dateutil", "ipykernel", "jedi"),
-        *("jupyter_client", "jupyter_core", "matplotlib_inline", "nest_asyncio", "packaging"),
-        *("parso", "pexpect", "platformdirs", "prompt_toolkit", "psutil", "pygments"),
-        *("six", "stack_data", "tornado", "traitlets", "wcwidth", "zmq"),
-    }
-)
-_HIDEABLE = sys.stdlib_module_names | _IMPORTED_BY_KERNELS
-"""Names that a file of the user's should not have."""
-
-_INSTALLED = re.compile(
-    r"[\\/](?:lib[\\/]python\d|site-packages|dist-packages|Lib[\\/])|\.zip[\\/]"
-)
-_FRAME = re.compile(r'^[ \t]+File "([^"]+)", line (\d+),? in (.+)$', re.MULTILINE)
-_FILE = re.compile(r"([^\\/]+?)(?:[\\/]__init__)?\.py$")
+_FRAME = re.compile(r'^[ \t|]+File "([^"\n]+)", line (\d+),? in (.+)$', re.MULTILINE)
 _PREFIX = re.compile(r'File "([^"\n]+?)[\\/]lib[\\/]python\d')
-
-
-def module_of(path: str) -> str:
-    """Name the module that a file is.
-
-    >>> module_of("/home/me/random.py"), module_of("/home/me/zmq/__init__.py")
-    ('random', 'zmq')
-    """
-    found = _FILE.search(path)
-    return found.group(1) if found else ""
-
-
-def _hides(path: str) -> bool:
-    return module_of(path) in _HIDEABLE and not _INSTALLED.search(path) and path[0] != "<"
-
-
-_NOT_A_PACKAGE = re.compile(r"No module named '[^']+'; '([\w.]+)' is not a package")
-_NO_ATTRIBUTE = re.compile(
-    r"AttributeError: (?:partially initialized )?module '(\w+)' has no attribute"
-)
 
 
 def _line_with(words: str, text: str) -> str:
@@ -81,8 +44,7 @@ def _line_with(words: str, text: str) -> str:
     return next((line for line in reversed(text.splitlines()) if words in line), "")
 
 
-def _is_no_package(text: str) -> re.Match[str] | None:
-    return _NOT_A_PACKAGE.search(_line_with("is not a package", text))
+_NO_ATTRIBUTE = re.compile(r"module '(\w+)' has no attribute")
 
 
 def suspect(stderr: str) -> str | None:
@@ -94,9 +56,45 @@ def suspect(stderr: str) -> str | None:
     Returns:
         A module's name, for somebody who can look for the file, or None.
     """
-    text = _shortened(stderr)
-    found = _is_no_package(text) or _NO_ATTRIBUTE.search(_last_exception(text))
-    return found.group(1) if found and found.group(1) in _HIDEABLE else None
+    last = _last_exception(_readable(stderr))
+    # What Python ignores at its end may name the module that the exception does not.
+    ignored = stderr.partition(_IGNORED)[2].splitlines()
+    lines = (last, *(line[:LONGEST] for line in reversed(ignored)))
+    found = (NOT_A_PACKAGE.search(line) or _NO_ATTRIBUTE.search(line) for line in lines)
+    names = (each.group(1) for each in found if each is not None)
+    return next((name for name in names if name in HIDEABLE), None)
+
+
+# -- which lines count ------------------------------------------------------------------------
+
+_EXCEPTION = re.compile(
+    r"(?:[A-Za-z_][\w.]*\.)?(?:[A-Z]\w*)?(?:Error|Exception|Exit|Interrupt|Warning|Group)"
+    r"(?: \[\w+\])?(?::.*)?$"
+)
+_OTHERS = re.compile(r"Exception in thread |Caused by: |E(?:rror|RROR)\b.*: ")
+"""Java, R, Julia and many others."""
+_IN_A_GROUP = re.compile(r"^[ \t]*[|+][ \t|+-]*")
+_IGNORED = "Exception ignored "
+
+
+def _last_exception(text: str) -> str:
+    lines = text.splitlines()[::-1]
+    found = (line for kind in (_EXCEPTION, _OTHERS) for line in lines if kind.match(line))
+    return next(found, "")
+
+
+def _readable(stderr: str) -> str:
+    """Leave out what is no cause, the frames of exception groups, and the rest of long lines."""
+    kept, ignoring = [], False
+    for line in stderr.splitlines():
+        short = line[:LONGEST]
+        plain = short if _FRAME.match(short) else _IN_A_GROUP.sub("", short)
+        ignoring = ignoring or plain.startswith(_IGNORED)
+        if not ignoring:
+            kept.append(plain)
+        elif _EXCEPTION.match(plain):
+            ignoring = False
+    return "\n".join(kept)
 
 
 # -- readers: each recognizes one kind of last words ------------------------------------------
@@ -110,32 +108,33 @@ class _Scene:
     exception: str
     """The last line that names a Python exception, or nothing."""
     command: str
-    hiding: str | None
+    known: list[str]
+    """Files of the user's that somebody has looked for."""
+    shown: list[str]
+    """Files of the user's that Python named as modules."""
 
 
 Reader = Callable[[_Scene], LastWords | None]
 
-_EXCEPTION = re.compile(
-    r"(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Exit|Interrupt|Warning)(?::.*)?$"
-)
 
-
-def _last_exception(text: str) -> str:
-    return next((line for line in reversed(text.splitlines()) if _EXCEPTION.match(line)), "")
+def _final(scene: _Scene, words: str) -> str:
+    """Return the last line with these words, unless an exception came after it."""
+    line = _line_with(words, scene.text)
+    after = scene.text.rpartition(line)[2] if line else ""
+    return "" if any(map(_EXCEPTION.match, after.splitlines())) else line
 
 
 def _shadowed(scene: _Scene) -> LastWords | None:
-    name, path = suspect(scene.text), scene.hiding
-    if path is None:
-        path = _hiding_file(scene)
-    elif name is not None and module_of(path) != name:
-        path = None
-    if path is None and not (name and _is_no_package(scene.text)):
+    frames = [(path, where) for path, _line, where in _FRAME.findall(scene.text)]
+    path = hiding_file(scene.exception, frames, scene.known)
+    path = path or next(iter([*scene.known, *scene.shown]), None)
+    is_no_package = NOT_A_PACKAGE.search(scene.exception)
+    if path is None and not (is_no_package and is_no_package.group(1) in HIDEABLE):
         return None
-    name = module_of(path) if path else name
+    name = module_of(path) if path else is_no_package.group(1) if is_no_package else ""
     which = path or f"a file {name}.py in its folder or on its path"
     return LastWords(
-        f"the file {path} hides the module {name!r}" if path else f"{which} hides that module",
+        f"{'the file ' if path else ''}{which} hides the module {name!r}",
         "a file of the user's hides a module",
         f"rename {which}",
         "rename the file, see the kernel's folder",
@@ -143,23 +142,8 @@ def _shadowed(scene: _Scene) -> LastWords | None:
     )
 
 
-_NAMED_FILE = re.compile(r"(?:\(|')([^()'\n]+\.py)(?:\)|')")
-
-
-def _hiding_file(scene: _Scene) -> str | None:
-    named = _NAMED_FILE.search(scene.exception)
-    if named and _hides(named.group(1)):
-        return named.group(1)
-    frames = [path for path, _line, where in _FRAME.findall(scene.text) if where == "<module>"]
-    hiding = [path for path in frames if _hides(path) and scene.exception]
-    # The first is the program itself: it may have any name, unless the trouble is about it.
-    if hiding and hiding[-1] == frames[0] and f"'{module_of(frames[0])}'" not in scene.exception:
-        return None
-    return hiding[-1] if hiding else None
-
-
 _NO_MODULE = re.compile(
-    r"(?:(?P<python>(?:[A-Za-z]:)?[^:]*python[\w.]*): "
+    r"(?:(?P<python>(?:[A-Za-z]:)?[^:]*(?:python|pypy)[\w.]*): "
     r"|.*\bModuleNotFoundError: |Error while finding .*)"
     r"No module named '?(?P<name>[\w.]+)'?"
 )
@@ -173,10 +157,8 @@ _DISTRIBUTIONS = {
 
 
 def _no_module(scene: _Scene) -> LastWords | None:
-    line = _line_with("No module named ", scene.text)
-    found = _NO_MODULE.match(line)
-    if found is None or scene.exception not in ("", line):
-        # It could do without that one, or something else came of it.
+    found = _NO_MODULE.match(_final(scene, "No module named "))
+    if found is None:
         return None
     name = found["name"]
     python = found["python"] or _python(scene)
@@ -195,7 +177,7 @@ def _no_module(scene: _Scene) -> LastWords | None:
 
 def _python(scene: _Scene) -> str:
     program = re.split(r"[\\/]", scene.command)[-1]
-    if program.startswith("python"):
+    if program.startswith(("python", "pypy")):
         return scene.command
     found = _PREFIX.search(scene.text)
     return f"{found.group(1)}/bin/python" if found else ""
@@ -205,7 +187,7 @@ _NO_LIBRARY = re.compile(r"([^\s:]+): cannot open shared object file")
 
 
 def _no_library(scene: _Scene) -> LastWords | None:
-    found = _NO_LIBRARY.search(_line_with("cannot open shared object file", scene.text))
+    found = _NO_LIBRARY.search(_final(scene, "cannot open shared object file"))
     if found is None:
         return None
     name = found.group(1)
@@ -234,7 +216,7 @@ _IN_USE = re.compile(r"ddress already in use(?:.*?((?:tcp|ipc)://[^\s'\")]+))?")
 
 
 def _address_in_use(scene: _Scene) -> LastWords | None:
-    found = _IN_USE.search(_line_with("ddress already in use", scene.text))
+    found = _IN_USE.search(_final(scene, "ddress already in use"))
     if found is None:
         return None
     return LastWords(
@@ -246,13 +228,24 @@ def _address_in_use(scene: _Scene) -> LastWords | None:
     )
 
 
+def _fatal(scene: _Scene) -> LastWords | None:
+    line = _line_with(_FATAL, scene.text)
+    if not line:
+        return None
+    hint = "its Python is broken or misled (PYTHONHOME): reinstall its environment"
+    return LastWords(f"it said {_quoted(line)}", hint=hint)
+
+
 def _exception(scene: _Scene) -> LastWords | None:
     if not scene.exception:
         return None
     return LastWords(f"it said {_quoted(scene.exception)}", hint="its traceback says where")
 
 
-_NOISE = re.compile(r"without encryption|^\s*$|^\d+\.\d+s - |NOTE: When using the `ipython kernel`")
+_NOISE = re.compile(
+    r"without encryption|^\s*$|^\d+\.\d+s - |NOTE: When using the `ipython kernel`"
+    r"|^Execution halted|^Node\.js v"
+)
 """What healthy kernels write, too: ipykernel's warning of TCP, the debugger's of frozen modules."""
 
 
@@ -266,12 +259,8 @@ def _quoted(line: str) -> str:
     return f'"{line[:QUOTED]}{"…" if len(line) > QUOTED else ""}"'
 
 
-def _shortened(text: str) -> str:
-    """Cut long lines: nothing of interest is beyond, and no pattern is to be slow on them."""
-    return "\n".join(line[:LONGEST] for line in text.splitlines())
-
-
 STARTING: tuple[Reader, ...] = (
+    _fatal,
     _address_in_use,
     _shadowed,
     _no_module,
@@ -294,8 +283,9 @@ def of_a_start(stderr: str, command: str = "", hiding: str | None = None) -> Las
     Returns:
         What they say, None if they say nothing.
     """
-    text = _shortened(stderr)
-    scene = _Scene(text, _last_exception(text), command, hiding)
+    text = _readable(stderr)
+    known = [hiding] if hiding and module_of(hiding) == suspect(stderr) else []
+    scene = _Scene(text, _last_exception(text), command, known, files_shown(stderr))
     return next((words for read in STARTING if (words := read(scene))), None)
 
 
@@ -309,11 +299,13 @@ def of_a_life(stderr: str) -> LastWords | None:
         What they say, None if they say nothing about the end.
     """
     last = stderr.rstrip().rpartition("\n")[2][:LONGEST]
-    return _exception(_Scene(stderr, last if _EXCEPTION.match(last) else "", "", None))
+    return _exception(_Scene(stderr, last if _EXCEPTION.match(last) else "", "", [], []))
 
 
 _CELL = re.compile(r"[\\/]ipykernel_\d+[\\/]\d+\.py$|^<ipython-input-|^<cell")
 _FATAL = "Fatal Python error:"
+_ITS_THREAD = "Current thread "
+_OTHER_THREAD = "\nThread 0x"
 
 
 def of_a_crash(stderr: str) -> LastWords | None:
@@ -325,8 +317,9 @@ def of_a_crash(stderr: str) -> LastWords | None:
     Returns:
         Where it crashed, None if there is no such stack.
     """
-    _, found, stack = stderr.rpartition(_FATAL)
-    frames = _FRAME.findall(_shortened(stack)) if found else []
+    _, found, stacks = stderr.rpartition(_FATAL)
+    stack = stacks.rpartition(_ITS_THREAD)[2].partition(_OTHER_THREAD)[0] if found else ""
+    frames = _FRAME.findall("\n".join(line[:LONGEST] for line in stack.splitlines()))
     if not frames:
         return None
     path, line, where = frames[0]

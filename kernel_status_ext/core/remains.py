@@ -47,7 +47,7 @@ NOTHING_FOUND = Remains()
 
 _ESCAPES = re.compile(
     r"\x1b(?:\[[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-    r"|[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\|$)"  # OSC and other strings: titles, links
+    r"|[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\|$|(?=\n))"  # OSC and other strings: titles, links
     r"|[ -/]*[0-~])"  # two characters, and character sets
 )
 _CONTINUATIONS = bytes(range(0x80, 0xC0))

@@ -160,10 +160,10 @@ class Groups:
             self._mounts = list(_mounts(_read(self._proc / "self" / "mountinfo")))
         for mount in self._mounts:
             path = paths.get(mount.version)
-            if path is not None:
-                folder = _below(mount, path)
-                if any((folder / name).exists() for name in FILES[mount.version][0]):
-                    return folder, mount.version
+            folder = None if path is None else _below(mount, path)
+            counters = FILES[mount.version][0]
+            if folder is not None and any((folder / name).exists() for name in counters):
+                return folder, mount.version
         return None
 
 
@@ -194,9 +194,9 @@ def _mounts(text: str) -> list[_Mount]:
         root, point = [*before.split(), "", "", "", "", ""][3:5]
         kind, _, options = [*after.split(None, 2), "", "", ""][:3]
         if kind == "cgroup" and "memory" in options.rsplit(" ", 1)[-1].split(","):
-            found.append(_Mount(root, Path(_unescaped(point)), 1))
+            found.append(_Mount(_unescaped(root), Path(_unescaped(point)), 1))
         elif kind == "cgroup2":
-            found.append(_Mount(root, Path(_unescaped(point)), 2))
+            found.append(_Mount(_unescaped(root), Path(_unescaped(point)), 2))
     return sorted(found, key=lambda mount: mount.version)
 
 
@@ -204,15 +204,16 @@ def _unescaped(path: str) -> str:
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), path)
 
 
-def _below(mount: _Mount, path: str) -> Path:
+def _below(mount: _Mount, path: str) -> Path | None:
     """Find a group's folder: in a container only a part of the tree is mounted."""
     inside = path
     if mount.root != "/" and (path == mount.root or path.startswith(mount.root + "/")):
         inside = path[len(mount.root) :]
     folder = mount.point / inside.lstrip("/")
-    is_there = ".." not in folder.parts and folder.is_dir()
+    if ".." not in folder.parts and folder.is_dir():
+        return folder
     # Where only a part is mounted, that is the container's own group.
-    return folder if is_there or mount.root == "/" else mount.point
+    return None if mount.root == "/" else mount.point
 
 
 _SIGKILL_BIT = 1 << 8
@@ -220,9 +221,8 @@ _SIGKILL_BIT = 1 << 8
 
 def _is_dying(status: str) -> bool:
     """Read /proc/PID/status: killed, or without memory of its own any more (proc(5))."""
-    fields = dict(re.findall(r"^(\w+):\s+(\S+)", status, re.MULTILINE))
-    pending = int(fields.get("SigPnd", "0"), 16) | int(fields.get("ShdPnd", "0"), 16)
-    return "VmRSS" not in fields or bool(pending & _SIGKILL_BIT)
+    pending = re.findall(r"^(?:SigPnd|ShdPnd):\s+([0-9a-f]+)$", status, re.MULTILINE)
+    return "VmRSS:" not in status or any(int(each, 16) & _SIGKILL_BIT for each in pending)
 
 
 def _read(path: Path) -> str:

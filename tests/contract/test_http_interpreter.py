@@ -48,7 +48,8 @@ class Blockade:
     def cell(self) -> str:
         """The code for a real kernel."""
         return (
-            "import ctypes, os\n"
+            # A moment for the kernel's own thread, which says busy and needs the lock for it.
+            "import ctypes, os, time\ntime.sleep(0.3)\n"
             f"pipe = os.open({str(self.path)!r}, os.O_RDWR)\n"
             f"open({str(self.reached)!r}, 'w').close()\n"
             "ctypes.PyDLL(None).read(pipe, ctypes.create_string_buffer(1), 1)\n"

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import doctest
+import re
 import signal
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from kernel_status_ext.core import causes
 from kernel_status_ext.core.causes import (
     REQUESTED,
+    Account,
     crash_loop,
     explain_end,
     explain_launch,
@@ -18,8 +22,11 @@ from kernel_status_ext.core.causes import (
     signal_name,
     signal_of,
     silent,
+    size,
 )
+from kernel_status_ext.core.last_words import of_a_start
 from kernel_status_ext.core.model import Exit
+from kernel_status_ext.core.remains import NOTHING_FOUND, OutOfMemory, Remains
 from kernel_status_ext.core.words import Cause, RequestedBy
 
 NAMED = {
@@ -204,3 +211,247 @@ def test_launch_failures_are_told_apart() -> None:
     """No two causes of "never launched" have the same sentence."""
     told = {explain_launch(cause, "mykernel", "detail") for cause in NEVER_LAUNCHED}
     assert len(told) == len(NEVER_LAUNCHED)
+
+
+# -- what was found of the process -----------------------------------------------------------
+
+GIB = 1 << 30
+
+
+def explained(ended: Exit, remains: Remains = NOTHING_FOUND, *, answered: bool = True) -> Account:
+    """The account of an end, of a process that lived for 3 s."""
+    return explain_end(ended, 3.0, answered=answered, remains=remains)
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "never answered"])
+@pytest.mark.parametrize("ended", [Exit(None, 9), Exit(137)], ids=str)
+def test_a_kill_that_its_memory_group_counted_is_out_of_memory(ended: Exit, answered: bool) -> None:
+    """SIGKILL and a count that explains it: both, and nothing less, make this cause."""
+    without = explained(ended, answered=answered)
+    account = explained(ended, Remains(memory=OutOfMemory()), answered=answered)
+    assert (without.cause, account.cause) == (Cause.KILLED, Cause.OOM_KILLED)
+    assert account.happened.startswith(without.happened)
+    assert "out-of-memory kill" in account.happened
+    assert "out-of-memory" not in without.happened
+    assert "sender is not known" not in account.hint
+
+
+OTHER_ENDS = [
+    *(Exit(None, number) for number in sorted({int(each) for each in signal.Signals} - {9})),
+    Exit(None, 40),
+    *(Exit(code) for code in (0, 1, 9, 127, 128, 136, 138, 139, 255)),
+    Exit(),
+]
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "never answered"])
+@pytest.mark.parametrize("ended", OTHER_ENDS, ids=str)
+def test_no_other_end_is_out_of_memory(ended: Exit, answered: bool) -> None:
+    """What a memory group counted says nothing of a process that ended in another way."""
+    killed = Remains(memory=OutOfMemory(GIB), peak_memory=GIB)
+    assert explained(ended, killed, answered=answered) == explained(ended, answered=answered)
+
+
+def test_the_limit_is_told_where_there_is_one() -> None:
+    """The next step is to ask for more than so much."""
+    hint = explained(Exit(None, 9), Remains(memory=OutOfMemory(2 * GIB))).hint
+    assert "more than the 2.0 GiB it has" in hint
+    hint = explained(Exit(None, 9), Remains(memory=OutOfMemory(None))).hint
+    assert "more memory" in hint
+    assert "more than" not in hint
+
+
+@pytest.mark.parametrize("memory", [None, OutOfMemory(GIB)], ids=["killed", "out of memory"])
+def test_what_a_killed_process_held_is_told(memory: OutOfMemory | None) -> None:
+    """Also where nobody knows who killed it: it may be a hint to the reader."""
+    told = explained(Exit(None, 9), Remains(memory=memory, peak_memory=8482560000))
+    assert told.happened.endswith("; it held 7.9 GiB")
+    for unknown in (None, 0):
+        told = explained(Exit(None, 9), Remains(memory=memory, peak_memory=unknown))
+        assert "held" not in told.happened
+
+
+@pytest.mark.parametrize(
+    ("count", "written"),
+    [
+        (0, "0 bytes"),
+        (512, "512 bytes"),
+        (1023, "1023 bytes"),
+        (1024, "1.0 KiB"),
+        (1536, "1.5 KiB"),
+        (16 << 20, "16.0 MiB"),
+        (8482560000, "7.9 GiB"),
+        (3 << 40, "3.0 TiB"),
+        (5000 << 40, "5000.0 TiB"),
+    ],
+)
+def test_a_size_is_written_for_people(count: int, written: str) -> None:
+    """In units of 1024, with one decimal, and never in units that nobody knows."""
+    assert size(count) == written
+
+
+def test_the_unit_grows_before_the_number_is_too_long() -> None:
+    """No size is called 1024.0 of something that has a bigger unit."""
+    assert size((1 << 20) - 1) == "1.0 MiB"
+    assert size((1 << 30) - 1) == "1.0 GiB"
+
+
+STACK = (
+    "Fatal Python error: Segmentation fault\n\nStack (most recent call first):\n"
+    '  File "/usr/lib/python3.12/ctypes/__init__.py", line 519 in string_at\n'
+    '  File "/tmp/ipykernel_4711/123.py", line 3 in <module>\n'
+)
+
+
+@pytest.mark.parametrize("ended", [Exit(None, 11), Exit(139), Exit(None, 6)], ids=str)
+def test_the_stack_of_a_crash_is_quoted(ended: Exit) -> None:
+    """It tells the line of the cell and what it called."""
+    told, without = explained(ended, Remains(stderr=STACK, captured=True)), explained(ended)
+    assert told.happened.startswith(without.happened)
+    assert "line 3 of the cell" in told.happened
+    assert "string_at" in told.happened
+    assert (told.cause, told.hint) == (without.cause, without.hint)
+
+
+def test_the_stack_of_a_crash_is_not_quoted_elsewhere() -> None:
+    """Not where tracebacks are not allowed, nor of what did not crash."""
+    hidden = Remains(stderr=STACK, captured=True, instead="no")
+    assert explained(Exit(None, 11), hidden) == explained(Exit(None, 11))
+    killed = Remains(stderr=STACK, captured=True)
+    assert explained(Exit(None, 9), killed) == explained(Exit(None, 9))
+
+
+def test_where_the_last_words_are_is_told() -> None:
+    """A process that said nothing leaves another next step than one whose words are elsewhere."""
+    silent_one = explained(Exit(1), Remains(captured=True)).hint
+    elsewhere = explained(Exit(1)).hint
+    assert "wrote nothing to stderr" in silent_one
+    assert "the server's log" in elsewhere
+
+
+def test_stderr_is_shown_where_it_was_kept_and_may_be() -> None:
+    """Nothing, the text, or what stands instead of it."""
+    assert Remains(stderr="boom").shown is None
+    assert Remains(stderr="boom", captured=True).shown == "boom"
+    assert Remains(captured=True).shown == ""
+    assert Remains(stderr="boom", captured=True, instead="hidden").shown == "hidden"
+    assert Remains(stderr="boom", captured=True, instead="").shown == ""
+    assert Remains(stderr="boom", instead="hidden").shown is None
+
+
+def test_what_is_shown_of_remains_is_not_their_stderr() -> None:
+    """They are parts of events, which are logged."""
+    assert "boom" not in repr(Remains(stderr="boom", captured=True))
+
+
+# -- where tracebacks are not allowed --------------------------------------------------------
+
+SAMPLES = [
+    "ModuleNotFoundError: No module named 'SECRET'",
+    "/opt/SECRET/bin/python: No module named SECRET",
+    (
+        "/opt/py/bin/python: Error while finding module specification for 'SECRET.launch' "
+        "(ModuleNotFoundError: No module named 'SECRET')"
+    ),
+    "ModuleNotFoundError: No module named 'zmq.SECRET'; 'zmq' is not a package",
+    "ImportError: cannot import name 'SECRET' from 'SECRET' (/SECRET/x.py)",
+    "ImportError: cannot import name 'Random' from 'random' (/home/SECRET/random.py)",
+    (
+        "AttributeError: module 'random' has no attribute 'SECRET' (consider renaming "
+        "'/home/SECRET/random.py' since it has the same name as the standard library module)"
+    ),
+    "AttributeError: module 'zmq' has no attribute 'SECRET'",
+    "ImportError: libSECRET.so.5: cannot open shared object file: No such file or directory",
+    "SECRET: error while loading shared libraries: libSECRET.so: cannot open shared object file",
+    "ImportError: SECRET",
+    "zmq.error.ZMQError: Address already in use (addr='ipc://SECRET')",
+    "OSError: SECRET: [Errno 98] Address already in use",
+    "ValueError: SECRET",
+    "SECRETError: SECRET",
+    "SECRET",
+    "Error: Cannot find module 'SECRET'",
+    "Fatal Python error: SECRET",
+    (
+        "Traceback (most recent call last):\n"
+        '  File "/a.py", line 1, in <module>\n    import random\n'
+        '  File "/SECRET/random.py", line 1, in <module>\nSECRETError: SECRET'
+    ),
+    STACK.replace("ctypes", "SECRET").replace("string_at", "SECRET"),
+]
+"""Last words of all kinds; SECRET is what nobody may read."""
+
+ENDS = [Exit(1), Exit(127), Exit(0), Exit(), Exit(137), Exit(139), Exit(None, 9), Exit(None, 11)]
+
+
+def hidden_account(text: str, secret: str, ended: Exit, *, answered: bool) -> Account:
+    """What is told where tracebacks are not allowed, of a process that has secrets everywhere."""
+    remains = Remains(
+        stderr=text.replace("SECRET", secret),
+        instead="hidden",
+        captured=True,
+        command=f"/opt/{secret}/bin/python",
+        hiding=f"/home/{secret}/zmq.py",
+    )
+    return explained(ended, remains, answered=answered)
+
+
+def words_of(account: Account) -> set[str]:
+    """The longer words of an account."""
+    return set(re.findall(r"\w{5,}", f"{account.happened} {account.hint}"))
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(
+    texts=st.lists(st.sampled_from(SAMPLES), min_size=1, max_size=4),
+    secret=st.from_regex(r"[a-z]{3}q[a-z]{6}", fullmatch=True),
+    ended=st.sampled_from(ENDS),
+    answered=st.booleans(),
+)
+def test_where_tracebacks_are_not_allowed_nothing_depends_on_a_secret(
+    texts: list[str], secret: str, ended: Exit, answered: bool
+) -> None:
+    """Another module, path, address or exception gives the same account, to the letter."""
+    text = "\n".join(texts)
+    told = hidden_account(text, secret, ended, answered=answered)
+    assert told == hidden_account(text, "otherwise", ended, answered=answered)
+    assert secret not in told.happened + told.hint
+
+
+def plain_words() -> set[str]:
+    """The longer words that are told where tracebacks are not allowed, of all kinds of ends."""
+    known: set[str] = set()
+    for text in ("", *SAMPLES):
+        words = of_a_start(text)
+        known |= set(re.findall(r"\w{5,}", words.plain + " " + words.plain_hint if words else ""))
+    for ended in ENDS:
+        for answered in (True, False):
+            for stderr in ("", "x", "ModuleNotFoundError: No module named 'a'"):
+                remains = Remains(stderr=stderr, instead="", captured=True)
+                known |= words_of(explained(ended, remains, answered=answered))
+    return known
+
+
+PLAIN_WORDS = plain_words()
+
+
+@settings(max_examples=300, deadline=None, database=None, derandomize=True)
+@given(
+    text=st.lists(st.one_of(st.sampled_from(SAMPLES), st.text(max_size=30))).map("\n".join),
+    ended=st.sampled_from(ENDS),
+    answered=st.booleans(),
+)
+def test_where_tracebacks_are_not_allowed_only_words_of_ours_are_told(
+    text: str, ended: Exit, answered: bool
+) -> None:
+    """No word of stderr gets into an account that is not in it anyway."""
+    told = hidden_account(text, "zzqzzzzzz", ended, answered=answered)
+    assert words_of(told) <= PLAIN_WORDS
+
+
+@pytest.mark.parametrize("text", SAMPLES)
+def test_the_cause_is_told_where_tracebacks_are_not_allowed_too(text: str) -> None:
+    """Only the words are hidden, not what is known."""
+    shown = Remains(stderr=text, captured=True)
+    hidden = Remains(stderr=text, captured=True, instead="hidden")
+    one, other = (explained(Exit(1), each, answered=False) for each in (shown, hidden))
+    assert one.cause is other.cause

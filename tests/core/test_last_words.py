@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kernel_status_ext.core import last_words
+from kernel_status_ext.core import shadows
 from kernel_status_ext.core.last_words import (
     LONGEST,
     QUOTED,
@@ -93,10 +93,9 @@ STARTS: dict[str, Words] = {
     "coped with": said("/srv/key", not_says=(FAST, "install")),
     "handled": said("invalid literal for int()", not_says=(FAST, "install")),
     "interrupted": said("KeyboardInterrupt"),
-    "group": said("ExceptionGroup"),
+    "group": said("boom"),
     "no home": said("Fatal Python error", not_says=("pip install",)),
-    "ignored": Words(None, (), ("do not fit together",)),
-    "ignored at the end": Words(None, (), ("do not fit together",)),
+    "ignored at the end": said("no license is left", not_says=("do not fit together",)),
     "after its end": said("invalid literal for int()", not_says=("no_such_zmq",)),
     "syntax": said("SyntaxError: invalid syntax"),
     "words": said("no profile is named night"),
@@ -109,6 +108,8 @@ STARTS: dict[str, Words] = {
     "own module that needs a module": said(PANDAS, cause=MODULE, not_says=("hides", "rename")),
     "own module without a name": said("Bell", cause=IMPORT, not_says=("hides", "rename")),
     "own module that fails": said("the queue has no name", not_says=("hides", "rename")),
+    "own class that fails": said("the night has no types", not_says=("hides", "rename")),
+    "own class that is missing": said("Bad config", "nightkernel5"),
     # -- programs that are not Python's
     "ldso": said("libR.so", cause=IMPORT),
     "node-nomod": said("no-such-zeromq", not_says=("Node.js",)),
@@ -151,6 +152,7 @@ CRASHES = {
     "crash beside threads": ("line 3 of the cell", "string_at", "ctypes"),
 }
 HEALTHY = "healthy"
+IGNORED = "ignored"
 
 
 def texts(*names: str) -> list[str]:
@@ -160,7 +162,7 @@ def texts(*names: str) -> list[str]:
 
 def test_every_text_is_expected_and_every_expectation_has_a_text() -> None:
     """What is not compared with anything is no test."""
-    assert {named(text) for text in TEXTS} == {*STARTS, *SHADOWS, *CRASHES, HEALTHY}
+    assert {named(text) for text in TEXTS} == {*STARTS, *SHADOWS, *CRASHES, HEALTHY, IGNORED}
 
 
 @pytest.mark.parametrize("name", texts(*STARTS))
@@ -183,6 +185,13 @@ def test_a_real_program_that_a_users_file_stands_in_the_way_of(name: str) -> Non
     judge(told, Words(SHADOW, (path, f"{module!r}", f"rename {path}")))
 
 
+@pytest.mark.parametrize("name", texts(IGNORED))
+def test_what_python_itself_ignores_is_no_cause(name: str) -> None:
+    """Objects that die with their interpreter often fail to, and did not end it."""
+    told = of_a_start(TEXTS[name], PYTHON)
+    assert told is None or (told.cause, told.plain) == (None, "")
+
+
 @pytest.mark.parametrize("name", texts(*SHADOWS))
 def test_a_file_that_nobody_found_is_not_made_up(name: str) -> None:
     """Where neither stderr nor anybody names a file, no path is told."""
@@ -190,9 +199,8 @@ def test_a_file_that_nobody_found_is_not_made_up(name: str) -> None:
     told = of_a_start(text, PYTHON)
     assert told is not None
     assert told.cause in (SHADOW, IMPORT, None)
-    assert module in told.quote
-    if f"{module}.py'" not in text:
-        assert f"/{module}.py" not in told.quote or f"/{module}.py" in text
+    assert module in told.quote or told.cause is IMPORT
+    assert f"/{module}.py" not in told.quote or f"/{module}.py" in text
 
 
 @pytest.mark.parametrize("name", texts(*SHADOWS, *STARTS))
@@ -578,7 +586,7 @@ def test_a_quote_is_one_line_that_can_be_printed() -> None:
 
 def test_the_examples_in_the_docstrings_hold() -> None:
     """What the docstrings show is what the functions do."""
-    outcome = doctest.testmod(last_words)
+    outcome = doctest.testmod(shadows)
     assert outcome.attempted > 0
     assert outcome.failed == 0
 
@@ -593,6 +601,7 @@ def test_the_examples_in_the_docstrings_hold() -> None:
         ("zmq.error.ZMQError: Socket operation on non-socket\n\n", "zmq.error.ZMQError: Socket"),
         ("MemoryError", "MemoryError"),
         ("KeyboardInterrupt", "KeyboardInterrupt"),
+        ("Exception: the licence is over", "the licence is over"),
         (f"ValueError: {'x' * 5000}", "ValueError: xxx"),
         ("ModuleNotFoundError: No module named 'x'", "No module named 'x'"),
     ],

@@ -18,10 +18,13 @@ from support.dialogues import (
     answered,
     autorestart,
     began,
+    blocked,
+    child_lost,
     complain,
     completed,
     ended,
     exited,
+    found,
     gave_up,
     heard,
     launch_failed,
@@ -33,41 +36,69 @@ from support.dialogues import (
     shutdown,
     silent,
     started,
+    unblocked,
 )
 
 from kernel_status_ext.core.lifecycle import step
 from kernel_status_ext.core.model import (
+    ChildrenLost,
     Event,
+    Exit,
+    InterpreterBlocked,
     Kernel,
     LaunchFailed,
+    ProcessExited,
+    ProcessFound,
     ProcessStarted,
     Request,
     Step,
     Surprise,
     Terminated,
 )
+from kernel_status_ext.core.remains import NOTHING_FOUND, OutOfMemory, Remains
 from kernel_status_ext.core.words import ExecutionState, RequestedBy, Status
 
 REQUESTS = st.builds(Request, st.sampled_from(["", "a", "b", "c"]), st.sampled_from(["", "sub"]))
 CODES = st.sampled_from([0, 1, 137, 255])
 SIGNALS = st.sampled_from([2, 9, 11, 40])
 
+REMAINS = st.builds(
+    Remains,
+    stderr=st.sampled_from(["", "ValueError: 3", "ModuleNotFoundError: No module named 'x'"]),
+    instead=st.sampled_from([None, "hidden"]),
+    captured=st.booleans(),
+    memory=st.sampled_from([None, OutOfMemory(1 << 30)]),
+    peak_memory=st.sampled_from([None, 1 << 30]),
+)
+
+
+def left(remains: Remains, code: int | None, signal: int | None, *, restarter: bool) -> News:
+    """The process ended, and this was found of it."""
+    facts = {"exit": Exit(code, signal), "restarter": restarter, "remains": remains}
+    return News(ProcessExited, facts)
+
+
 OF_A_PROCESS = st.one_of(
     st.just(answered()),
     st.just(overdue()),
     st.just(silent()),
     st.just(heard()),
+    st.just(blocked()),
+    st.just(unblocked()),
+    st.just(child_lost()),
     REQUESTS.map(lambda request: began(request.msg_id, request.subshell)),
     REQUESTS.map(lambda request: ended(request.msg_id, request.subshell)),
     REQUESTS.map(shell_answered),
     st.builds(lambda code, restarter: exited(code, restarter=restarter), CODES, st.booleans()),
     st.builds(lambda number: exited(signal=number), SIGNALS),
     st.builds(lambda number: exited(signal=number, restarter=True), SIGNALS),
+    st.builds(left, REMAINS, CODES, st.none(), restarter=st.booleans()),
+    st.builds(left, REMAINS, st.none(), SIGNALS, restarter=st.booleans()),
 )
 """News that only a process can give."""
 
 OF_JUPYTER = st.one_of(
-    st.sampled_from([restart(), completed(), autorestart(), gave_up(), launch_failed()]),
+    st.sampled_from([restart(), completed(), autorestart(), gave_up(), launch_failed(), found()]),
     st.sampled_from([by for by in RequestedBy if by is not RequestedBy.RESTART]).map(shutdown),
     st.sampled_from(ExecutionState).map(reported),
 )
@@ -146,9 +177,32 @@ class Life(RuleBasedStateMachine):
         complain(self.kernel)
 
     @invariant()
-    def nothing_is_wrong_with_a_connected_kernel(self) -> None:
-        """The reason is gone as soon as it is connected again."""
-        assert self.kernel.reason == "" or self.kernel.status is not Status.CONNECTED
+    def nothing_but_its_interpreter_is_wrong_with_a_connected_kernel(self) -> None:
+        """The reason is gone as soon as it is connected again; only a blocked one gets another."""
+        if self.kernel.status is Status.CONNECTED and self.kernel.reason != self.before.reason:
+            blocks = isinstance(self.event_or_none, InterpreterBlocked)
+            assert bool(self.kernel.reason) == blocks
+
+    @invariant()
+    def a_kernel_that_becomes_connected_has_no_reason(self) -> None:
+        """Whatever was wrong before."""
+        if self.before.status is not Status.CONNECTED and self.kernel.status is Status.CONNECTED:
+            assert self.kernel.reason == ""
+
+    @invariant()
+    def children_are_lost_by_those_who_live(self) -> None:
+        """A kill beside the kernel is told of a process that is there, and changes nothing."""
+        lost = [each for each in self.outcome.notices if isinstance(each, ChildrenLost)]
+        assert not lost or self.kernel is self.before
+        assert not lost or self.kernel.process is not None
+
+    @invariant()
+    def only_what_is_unknown_is_found(self) -> None:
+        """A process that somebody else began is the first that is known of its kernel."""
+        if isinstance(self.event_or_none, ProcessFound) and self.kernel is not self.before:
+            assert self.before.status is Status.UNKNOWN
+            assert not self.before.launched
+            assert self.kernel.answered
 
     @invariant()
     def a_change_is_a_change(self) -> None:
@@ -188,6 +242,19 @@ class Life(RuleBasedStateMachine):
             assert end.expected == (before.requested_by is not None)
             assert end.requested_by == before.requested_by
             assert end.reason
+
+    @invariant()
+    def a_termination_keeps_what_was_found(self) -> None:
+        """What is told of an end is that process's own, and hidden where it must be."""
+        event = self.event_or_none
+        found_of_it = event.remains if isinstance(event, ProcessExited) else NOTHING_FOUND
+        for notice in self.outcome.notices:
+            if isinstance(notice, Terminated):
+                end = notice.termination
+                assert end.peak_memory == found_of_it.peak_memory
+                assert end.traceback == found_of_it.shown
+                hidden = found_of_it.instead is not None
+                assert not (hidden and "ValueError" in end.reason + self.kernel.reason)
 
     @invariant()
     def the_dead_are_revived_by_no_process(self) -> None:

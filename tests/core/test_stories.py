@@ -13,10 +13,13 @@ from support.dialogues import (
     answered,
     autorestart,
     began,
+    blocked,
+    child_lost,
     completed,
     died,
     ended,
     exited,
+    found,
     gave_up,
     heard,
     late,
@@ -31,10 +34,21 @@ from support.dialogues import (
     silent,
     started,
     tell,
+    unblocked,
 )
 
 from kernel_status_ext.core.answers import MAX_REQUESTS, MAX_SUBSHELLS
-from kernel_status_ext.core.model import Exit, Kernel, Process, Request
+from kernel_status_ext.core.causes import crash_loop
+from kernel_status_ext.core.model import (
+    ChildrenLost,
+    Exit,
+    Kernel,
+    Process,
+    ProcessExited,
+    Request,
+    Termination,
+)
+from kernel_status_ext.core.remains import OutOfMemory, Remains
 from kernel_status_ext.core.words import Cause, ExecutionState, RequestedBy, Status
 
 ELSEWHERE = new_kernel(Status.UNKNOWN)
@@ -536,7 +550,10 @@ def test_subshells_are_bounded() -> None:
 # -- late news -------------------------------------------------------------------------------
 
 
-LATE = [answered(), overdue(), began(), ended(), shell_answered(), silent(), heard(), exited(1)]
+LATE = [
+    *(answered(), overdue(), began(), ended(), shell_answered(), silent(), heard(), exited(1)),
+    *(blocked(), unblocked(), child_lost()),
+]
 
 
 @pytest.mark.parametrize("news", LATE, ids=lambda news: news.kind.__name__)
@@ -615,3 +632,224 @@ def test_a_kernel_that_never_says_idle_is_remembered_within_bounds() -> None:
     told = tell(*CONNECTED, *(began(f"cell {number}") for number in range(MAX_REQUESTS + 10)))
     assert len(told.last.requests) == MAX_REQUESTS
     assert told.does[-1] == "busy"
+
+
+# -- being found -----------------------------------------------------------------------------
+
+
+def test_a_process_of_somebody_elses_that_is_found_is_worked_with() -> None:
+    """It is connected at once, and neither its start nor its number is made up."""
+    told = tell(found(), began(), ended(), kernel=ELSEWHERE)
+    assert told.statuses == ["connected"] * 3
+    assert told.does == ["idle", "busy", "idle"]
+    assert told.last.process == Process(None, None, BIRTH + timedelta(seconds=1))
+    assert (told.last.generation, told.last.restart_count, told.notices) == (0, 0, [])
+
+
+def test_a_kernel_that_could_not_be_told_of_and_is_found_has_no_reason_any_more() -> None:
+    """What was reported of it is forgotten: from now on it is seen."""
+    told = tell(reported(ExecutionState.UNKNOWN), found(), kernel=ELSEWHERE)
+    assert reasons(told.kernels) == [told.kernels[0].reason, ""]
+    assert told.kernels[0].reason
+    assert (told.last.cause, told.last.reported) == (None, None)
+    for word in ExecutionState:
+        assert after(reported(word), kernel=told.last) is told.last
+
+
+def test_a_found_process_can_fall_silent_and_end() -> None:
+    """Its age is not known, so none is told."""
+    told = tell(found(), silent(), heard(), exited(3), kernel=ELSEWHERE)
+    assert told.statuses == ["connected", "unresponsive", "connected", "dead"]
+    (end,) = told.terminations
+    assert (end.started_at, end.pid, end.exit) == (None, None, Exit(3))
+    assert "after its start" not in end.reason
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    [
+        pytest.param(new_kernel(), id="starting"),
+        pytest.param(after(started()), id="connecting"),
+        pytest.param(after(*CONNECTED), id="connected"),
+        pytest.param(after(found(), kernel=ELSEWHERE), id="found already"),
+        pytest.param(after(*CONNECTED, exited(1)), id="dead"),
+    ],
+)
+def test_only_a_kernel_of_which_nothing_is_known_is_found(kernel: Kernel) -> None:
+    """Anything else is a surprise and changes nothing."""
+    told = tell(found(), kernel=kernel)
+    assert told.last is kernel
+    assert len(told.surprises) == 1
+
+
+# -- being blocked ---------------------------------------------------------------------------
+
+
+def test_a_blocked_interpreter_is_explained_until_it_returns() -> None:
+    """The kernel is connected and busy all the while; only its reason tells."""
+    told = tell(*CONNECTED, began(), blocked(20), blocked(40), unblocked(), ended())
+    assert told.statuses[2:] == ["connected"] * 5
+    assert told.does[2:] == ["busy"] * 4 + ["idle"]
+    assert [each.cause for each in told.kernels[2:]] == [None, Cause.LOST, Cause.LOST, None, None]
+    assert "20 s" in told.kernels[3].reason
+    assert "40 s" in told.kernels[4].reason
+    assert "native code" in told.kernels[4].reason
+
+
+@pytest.mark.parametrize("story", [(started(),), (*CONNECTED, silent()), (*CONNECTED, shutdown())])
+def test_what_is_worse_than_a_blocked_interpreter_stays_the_reason(story: tuple[News, ...]) -> None:
+    """A kernel that starts, is silent or ends is told as that."""
+    kernel = after(*story)
+    assert after(blocked(), kernel=kernel) is kernel
+    assert after(unblocked(), kernel=kernel) is kernel
+
+
+def test_a_blocked_kernel_that_falls_silent_says_that() -> None:
+    """And when its heart beats again nothing is wrong until somebody says so."""
+    told = tell(*CONNECTED, began(), blocked(), silent(15), unblocked(), heard())
+    assert told.statuses[4:] == ["unresponsive", "unresponsive", "connected"]
+    assert "15 s" in told.kernels[4].reason
+    assert told.last.reason == ""
+
+
+@pytest.mark.parametrize("news", [restart(), shutdown()], ids=["restart", "shutdown"])
+def test_a_blocked_kernel_whose_end_is_asked_for_has_no_reason(news: News) -> None:
+    """What was wrong does not matter any more."""
+    leaving = after(*CONNECTED, began(), blocked(), news)
+    assert (leaving.reason, leaving.cause) == ("", None)
+
+
+def test_a_blocked_kernel_can_die() -> None:
+    """Its end replaces its reason, and the next process begins without one."""
+    told = tell(*CONNECTED, began(), blocked(), died(signal=11), started(), answered())
+    assert told.kernels[4].cause is Cause.SEGMENTATION_FAULT
+    assert told.last.reason == ""
+
+
+# -- losing children -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "story",
+    [
+        pytest.param((started(),), id="connecting"),
+        pytest.param(CONNECTED, id="idle"),
+        pytest.param((*CONNECTED, began()), id="busy"),
+        pytest.param((*CONNECTED, silent()), id="unresponsive"),
+        pytest.param((*CONNECTED, restart()), id="restarting"),
+        pytest.param((*CONNECTED, shutdown()), id="terminating"),
+    ],
+)
+def test_a_child_killed_for_memory_is_told_and_changes_nothing(story: tuple[News, ...]) -> None:
+    """The kernel goes on; who listens hears how many."""
+    kernel = after(*story)
+    told = tell(child_lost(2), kernel=kernel)
+    assert (told.last is kernel, told.notices) == (True, [ChildrenLost(2)])
+
+
+# -- what is left of a process ---------------------------------------------------------------
+
+
+def left(
+    code: int | None = None,
+    signal: int | None = None,
+    *,
+    restarter: bool = False,
+    **remains: object,
+) -> News:
+    """The process ended, and this was found of it."""
+    found_of_it = Remains(**remains)  # type: ignore[arg-type]
+    facts = {"exit": Exit(code, signal), "restarter": restarter, "remains": found_of_it}
+    return News(ProcessExited, facts)
+
+
+USED = {"peak_memory": 8482560000, "cpu_seconds": 812.4}
+
+
+def used_by(end: Termination) -> dict[str, object]:
+    """What a termination tells of what its process used."""
+    return {"peak_memory": end.peak_memory, "cpu_seconds": end.cpu_seconds}
+
+
+def test_a_termination_keeps_what_its_process_used_and_said() -> None:
+    """Peak memory, processor time and the end of stderr, whoever asked for the end."""
+    last_words = {"stderr": "boom\nValueError: 3", "captured": True}
+    for story in ((), (shutdown(),), (restart(),)):
+        (end,) = tell(*CONNECTED, *story, left(1, **USED, **last_words)).terminations
+        assert used_by(end) == USED
+        assert end.traceback == "boom\nValueError: 3"
+
+
+def test_a_termination_of_which_nothing_was_found_says_so() -> None:
+    """Not known is another thing than nothing."""
+    (end,) = tell(*CONNECTED, exited(1)).terminations
+    assert used_by(end) == {"peak_memory": None, "cpu_seconds": None}
+    assert end.traceback is None
+    (end,) = tell(*CONNECTED, left(1, captured=True)).terminations
+    assert end.traceback == ""
+    (end,) = tell(*CONNECTED, gave_up()).terminations
+    assert (used_by(end), end.traceback) == ({"peak_memory": None, "cpu_seconds": None}, None)
+
+
+def test_each_process_has_remains_of_its_own() -> None:
+    """What the last one left is not what this one left."""
+    told = tell(*CONNECTED, left(1, restarter=True, **USED), started(), died(1))
+    assert [used_by(end)["peak_memory"] for end in told.terminations] == [8482560000, None]
+
+
+def test_what_stands_instead_of_a_traceback_is_kept_instead() -> None:
+    """Where tracebacks are not allowed neither traceback nor reason has a word of them."""
+    words = {"stderr": "ValueError: secret", "captured": True, "instead": "Ask your house."}
+    told = tell(*CONNECTED, left(1, **words))
+    (end,) = told.terminations
+    assert end.traceback == "Ask your house."
+    assert "secret" not in end.reason + end.hint + end.happened + told.last.reason
+
+
+def test_last_words_are_quoted_in_the_reason() -> None:
+    """The exception that ended a process is told, for good and for now."""
+    words = {"stderr": "ValueError: no more paper", "captured": True}
+    for restarter in (False, True):
+        kernel = after(*CONNECTED, left(1, restarter=restarter, **words))
+        assert "no more paper" in kernel.reason
+
+
+def test_a_start_tells_what_its_stderr_means() -> None:
+    """The cause of a start that failed is in its last words, and its reason ends with a step."""
+    words = {"stderr": "ModuleNotFoundError: No module named 'zmq'", "captured": True}
+    dead = after(started(), left(1, **words))
+    assert dead.cause is Cause.MODULE_NOT_FOUND
+    assert "'zmq'" in dead.reason
+    assert "pip install pyzmq" in dead.reason
+    assert after(*CONNECTED, left(1, **words)).cause is Cause.ERROR
+
+
+def test_a_kill_for_memory_is_told_unless_somebody_asked_for_the_end() -> None:
+    """A shutdown that had to kill is a shutdown."""
+    killed = left(signal=9, memory=OutOfMemory(1 << 30), **USED)
+    assert after(*CONNECTED, killed).cause is Cause.OOM_KILLED
+    (end,) = tell(*CONNECTED, shutdown(), killed).terminations
+    assert (end.cause, end.expected) == (Cause.SHUTDOWN, True)
+
+
+def test_a_crash_loop_keeps_what_happened_last() -> None:
+    """Giving up repeats the last end with its words and measures, without its own next step."""
+    words = {"stderr": "ValueError: no more paper", "captured": True}
+    loop = (left(signal=9, memory=OutOfMemory(), restarter=True, **USED), autorestart(), started())
+    told = tell(*CONNECTED, *loop, answered(), left(1, restarter=True, **words), gave_up(1))
+    last = told.terminations[-1]
+    assert (told.last.cause, last.cause) == (Cause.CRASH_LOOP, Cause.ERROR)
+    assert told.last.reason == crash_loop(1, last.happened)
+    assert "no more paper" in told.last.reason
+    assert last.hint not in told.last.reason
+    assert told.last.last_termination == last
+
+
+def test_a_crash_loop_of_kills_for_memory_says_so() -> None:
+    """The cause is the loop; what was measured of the last end stands in the reason."""
+    killed = left(signal=9, memory=OutOfMemory(1 << 30), restarter=True, **USED)
+    dead = after(*CONNECTED, killed, gave_up(5))
+    assert dead.cause is Cause.CRASH_LOOP
+    assert "out-of-memory kill; it held 7.9 GiB" in dead.reason
+    assert dead.last_termination is not None
+    assert dead.last_termination.cause is Cause.OOM_KILLED
