@@ -137,7 +137,8 @@ class Follower:
         vitals = Vitals(ward, self._wire.process.pid, self._watch, self._survived)
 
         def look() -> None:
-            vitals.look()
+            lately = self._loop.time() - self._worked_at < 2 * self._rhythm.interval
+            vitals.look(worked=lately or bool(self._work()))
             self._timers.set("vitals", self._rhythm.interval, look)
 
         self._timers.set("vitals", self._rhythm.interval, look)

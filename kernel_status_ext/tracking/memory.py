@@ -69,6 +69,8 @@ class Groups:
         self._proc = proc
         self._mounts: list[_Mount] | None = None
         self._groups: dict[Path, Group] = {}
+        self._memberships: dict[int, str] = {}
+        """What /proc/PID/cgroup said of each pid at its last look."""
         self._of: dict[int, tuple[Group, int]] = {}
         """For each pid its group, and what that counted when they met."""
 
@@ -81,11 +83,23 @@ class Groups:
         Returns:
             How many kills its group has counted that no death has explained since the last look.
         """
-        folder = self._folder(pid)
+        membership = _read(self._proc / str(pid) / "cgroup")
+        if membership != self._memberships.get(pid):
+            self._find(pid, membership)
         known = self._of.get(pid)
-        if folder is not None and (known is None or known[0].folder != folder[0]):
-            known = self._move(pid, *folder)
         return 0 if known is None else self._survived(pid, *known)
+
+    def _find(self, pid: int, membership: str) -> None:
+        found = self._folder(membership)
+        known = self._of.get(pid)
+        is_new = found is not None and (known is None or known[0].folder != found[0])
+        if is_new and self._is_dying(pid):
+            # The end is about to be told; the system says of a zombie that it is in the root.
+            return
+        if found is not None and is_new:
+            self.forget(pid)
+            self._join(pid, *found)
+        self._memberships[pid] = membership
 
     def _survived(self, pid: int, group: Group, at_first: int) -> int:
         count = group.count()
@@ -99,17 +113,10 @@ class Groups:
         group.noticed, group.noticed_by = count, pid if count > group.explained else 0
         return max(0, survived)
 
-    def _move(self, pid: int, folder: Path, version: int) -> tuple[Group, int] | None:
-        if self._is_dying(pid):
-            # The end is about to be told; the system says of a zombie that it is in the root.
-            return self._of.get(pid)
-        self.forget(pid)
-        return self._join(pid, folder, version)
-
     def _is_dying(self, pid: int) -> bool:
         return _is_dying(_read(self._proc / str(pid) / "status"))
 
-    def _join(self, pid: int, folder: Path, version: int) -> tuple[Group, int]:
+    def _join(self, pid: int, folder: Path, version: int) -> None:
         group = self._groups.get(folder)
         if group is None:
             group = Group(folder, *FILES[version])
@@ -117,7 +124,6 @@ class Groups:
             self._groups[folder] = group
         group.members.add(pid)
         self._of[pid] = (group, group.count() or 0)
-        return self._of[pid]
 
     def neighbours(self, pid: int) -> set[int]:
         """Return the pids of other kernels in the same group."""
@@ -147,6 +153,7 @@ class Groups:
 
     def forget(self, pid: int) -> None:
         """Let go of a process that has ended."""
+        self._memberships.pop(pid, None)
         known = self._of.pop(pid, None)
         if known is not None:
             group = known[0]
@@ -154,8 +161,8 @@ class Groups:
             if not group.members:
                 self._groups.pop(group.folder, None)
 
-    def _folder(self, pid: int) -> tuple[Path, int] | None:
-        paths = dict(_memberships(_read(self._proc / str(pid) / "cgroup")))
+    def _folder(self, membership: str) -> tuple[Path, int] | None:
+        paths = dict(_memberships(membership))
         if self._mounts is None:
             self._mounts = list(_mounts(_read(self._proc / "self" / "mountinfo")))
         for mount in self._mounts:

@@ -55,11 +55,16 @@ class Vitals:
         ward.patients[pid] = self
         ward.groups.look(pid)
 
-    def look(self) -> None:
-        """Look at it while it lives."""
+    def look(self, *, worked: bool = True) -> None:
+        """Look at it while it lives.
+
+        Args:
+            worked: Whether it may have used anything since the last look.
+        """
         if self._watch.look() is not None:
             return
-        self._usage = self._usage.later(usage_of(self._pid))
+        if worked:
+            self._usage = self._usage.later(usage_of(self._pid))
         kills = self._ward.groups.look(self._pid)
         if kills:
             for each in {self._pid} | self._ward.groups.neighbours(self._pid):

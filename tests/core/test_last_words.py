@@ -396,6 +396,28 @@ ELSEWHERE: dict[str, tuple[str, Words]] = {
         traceback("/opt/kernel.py", "/home/me/house.py", error="ValueError: too small"),
         said("too small", not_says=("rename",)),
     ),
+    "a hidden module that it could do without": (
+        (
+            "no fast path: cannot import name 'fast' from 'random' (consider renaming "
+            "'/home/me/random.py' since it has the same name as the standard library module)\n"
+            "ValueError: no profile is named night\n"
+        ),
+        said("no profile is named night", not_says=("rename",)),
+    ),
+    "a hidden module whose trouble was told and over": (
+        traceback(
+            "/opt/kernel.py",
+            error="ImportError: cannot import name 'fast' from 'random' (consider renaming "
+            "'/home/me/random.py' since it has the same name as the standard library module)\n",
+        )
+        + "\nDuring handling of the above exception, another exception occurred:\n\n"
+        + traceback("/opt/kernel.py", error="ValueError: no profile is named night"),
+        said("no profile is named night", not_says=("rename",)),
+    ),
+    "a module that is only shown": (
+        "using <module 'token' from '/home/me/token.py'>\nValueError: no profile is named night\n",
+        said("no profile is named night", not_says=("rename",)),
+    ),
     "a file that is not there": (
         traceback(
             "/opt/kernel.py",
@@ -469,6 +491,24 @@ ELSEWHERE: dict[str, tuple[str, Words]] = {
         ),
         said("iruby"),
     ),
+    "Ruby, with its stack": (
+        (
+            "<internal:/usr/lib/ruby/3.2.0/rubygems/core_ext/kernel_require.rb>:85:in `require': "
+            "cannot load such file -- iruby (LoadError)\n"
+            "\tfrom <internal:/usr/lib/ruby/3.2.0/rubygems/core_ext/kernel_require.rb>:85:in "
+            "`require'\n"
+            "\tfrom /usr/bin/iruby:3:in `<main>'\n"
+        ),
+        said("iruby (LoadError)"),
+    ),
+    "Rust": (
+        (
+            "thread 'main' panicked at src/main.rs:2:5:\n"
+            "no profile is named night\n"
+            "note: run with `RUST_BACKTRACE=1` environment variable to display a backtrace\n"
+        ),
+        said("no profile is named night"),
+    ),
     ".NET": (
         "You must install or update .NET to run this application.",
         said("You must install or update .NET"),
@@ -515,6 +555,8 @@ def test_which_python_is_told_where_the_command_is_another() -> None:
         error="ModuleNotFoundError: No module named 'zmq'",
     )
     told = of_a_start(text, "/usr/local/bin/start-kernel.sh")
+    judge(told, said("/opt/env/bin/python", "pip install pyzmq", cause=MODULE))
+    told = of_a_start(text.replace("/lib/", "/lib64/"), "/usr/local/bin/start-kernel.sh")
     judge(told, said("/opt/env/bin/python", "pip install pyzmq", cause=MODULE))
     told = of_a_start("ModuleNotFoundError: No module named 'zmq'", "/usr/local/bin/start-kernel")
     judge(told, said("its Python has no module named 'zmq'", "pip install pyzmq", cause=MODULE))

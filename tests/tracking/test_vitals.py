@@ -292,7 +292,7 @@ CHILD = """
 import sys, time
 held = b"x" * int(sys.argv[1])
 while time.process_time() < float(sys.argv[2]):
-    pass
+    sum(range(20_000))
 del held
 print("ready", flush=True)
 sys.stdin.read()
