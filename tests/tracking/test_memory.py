@@ -385,6 +385,15 @@ def test_a_childs_kill_is_told_though_who_noticed_it_has_gone(machine: FakeMachi
     assert sum(groups.look(SECOND) for _ in range(3)) == 1
 
 
+def test_a_childs_kill_is_told_though_a_neighbour_begins_meanwhile(machine: FakeMachine) -> None:
+    """Whoever looks first, the newcomer included."""
+    group, groups = in_group(machine, FIRST)
+    group.kill()
+    machine.process(SECOND, "0::/kernels")
+    assert groups.look(SECOND) == 0
+    assert sum(groups.look(pid) for pid in 3 * (FIRST, SECOND)) == 1
+
+
 @pytest.mark.parametrize("state", [KILLED, ZOMBIE], ids=["killed", "zombie"])
 def test_nothing_is_told_while_somebody_of_the_group_is_dying(
     machine: FakeMachine, state: dict[str, str]
