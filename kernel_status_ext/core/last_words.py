@@ -20,6 +20,9 @@ QUOTED = 200
 LONGEST = 1000
 """Characters of a line that are looked at."""
 
+LINES = 1000
+"""Lines that are looked at, of the end."""
+
 
 @dataclass(frozen=True, slots=True)
 class LastWords:
@@ -36,7 +39,7 @@ class LastWords:
 
 
 _FRAME = re.compile(r'^[ \t|]+File "([^"\n]+)", line (\d+),? in (.+)$', re.MULTILINE)
-_PREFIX = re.compile(r'File "([^"\n]+?)[\\/]lib[\\/]python\d')
+_PREFIX = re.compile(r'File "([^"\n]+?)[\\/]lib(?:32|64)?[\\/]python\d')
 
 
 def _line_with(words: str, text: str) -> str:
@@ -86,7 +89,7 @@ def _last_exception(text: str) -> str:
 def _readable(stderr: str) -> str:
     """Leave out what is no cause, the frames of exception groups, and the rest of long lines."""
     kept, ignoring = [], False
-    for line in stderr.splitlines():
+    for line in stderr.splitlines()[-LINES:]:
         short = line[:LONGEST]
         plain = short if _FRAME.match(short) else _IN_A_GROUP.sub("", short)
         ignoring = ignoring or plain.startswith(_IGNORED)
@@ -244,7 +247,7 @@ def _exception(scene: _Scene) -> LastWords | None:
 
 _NOISE = re.compile(
     r"without encryption|^\s*$|^\d+\.\d+s - |NOTE: When using the `ipython kernel`"
-    r"|^Execution halted|^Node\.js v"
+    r"|^Execution halted|^Node\.js v|^\s+(?:from|at) \S|^note: run with `RUST_"
 )
 """What healthy kernels write, too: ipykernel's warning of TCP, the debugger's of frozen modules."""
 

@@ -84,7 +84,7 @@ def _is_a_library(path: str) -> bool:
     return path.startswith("<frozen ") or bool(_INSTALLED.search(path))
 
 
-_SHOWN = re.compile(r"(?:<module '\w+' from|consider renaming) '([^'\n]+)'")
+_SHOWN = re.compile(r"^Exception ignored .*<module '\w+' from '([^'\n]+)'")
 
 
 def files_shown(stderr: str) -> list[str]:

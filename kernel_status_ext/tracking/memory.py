@@ -108,7 +108,7 @@ class Groups:
         if count > group.explained and any(map(self._is_dying, group.members)):
             # The count comes before the end, and a big process takes its time to end.
             return 0
-        survived = group.noticed - max(group.explained, at_first)
+        survived = group.noticed - group.explained
         group.explained += max(0, group.noticed - group.explained)
         group.noticed, group.noticed_by = count, pid if count > group.explained else 0
         return max(0, survived)

@@ -33,6 +33,7 @@ class Pipe:
 
     def __init__(self, drain: Drain, keep: int) -> None:
         """Open it; raises OSError where no descriptor is left."""
+        drain.begin()
         self.reading, self.writing = os.pipe()
         os.set_blocking(self.reading, False)
         self._drain = drain
@@ -113,13 +114,17 @@ class Drain:
         """Open a pipe for a process that is about to be launched; raises OSError."""
         return Pipe(self, self._keep)
 
+    def begin(self) -> None:
+        """Start the thread, once; raises OSError where no descriptor is left."""
+        if self._wake >= 0:
+            return
+        self._woken, self._wake = os.pipe()
+        os.set_blocking(self._woken, False)
+        self._selector.register(self._woken, selectors.EVENT_READ)
+        threading.Thread(target=self._run, name="kernel-status-stderr", daemon=True).start()
+
     def attend(self, pipe: Pipe) -> None:
         """Have the thread read and forward a pipe from now on, and look at it at once."""
-        if self._wake < 0:
-            self._woken, self._wake = os.pipe()
-            os.set_blocking(self._woken, False)
-            self._selector.register(self._woken, selectors.EVENT_READ)
-            threading.Thread(target=self._run, name="kernel-status-stderr", daemon=True).start()
         self._attend.append(pipe)
         os.write(self._wake, b"\0")
 
