@@ -125,6 +125,7 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
             args, kwargs = (), {"now": True}
         self.kernel_status.restart_requested(kernel_id)
         async with charge.turn.taken():
+            _give_up_waiting(charge.manager)
             # _finish_kernel_start sets them, but not after a pending launch that failed.
             self._kernel_ports.setdefault(kernel_id, list(charge.manager.ports))
             try:
@@ -260,6 +261,14 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
             since=since,
         )
         return kernel
+
+
+def _give_up_waiting(manager: Any) -> None:
+    """Close the socket by which upstream waits for a restart that another one overtakes."""
+    # jupyter_server 2.21, MappingKernelManager.restart_kernel would keep it for a minute.
+    finish = vars(manager).get("_pending_restart_cleanup")
+    if finish is not None:
+        finish()
 
 
 def _take_exception(future: Any) -> None:
