@@ -10,8 +10,9 @@ from ..core.model import Kernel
 from ..core.words import RequestedBy, Status
 from ..tracking.tracker import Change, Tracker
 
-NORMAL, GOING_AWAY, FAILED = 1000, 1001, 1011
-"""Close codes (RFC 6455, section 7.4.1): asked for, the server ends, the kernel died by itself."""
+NORMAL, GOING_AWAY, FAILED, COME_AGAIN = 1000, 1001, 1011, 1012
+"""Close codes (RFC 6455, section 7.4.1, IANA): asked for, the server ends, the kernel died by
+itself, it was started anew at other addresses."""
 
 CLOSE_TEXT = 123
 """Bytes of UTF-8 that a close frame holds beside its code (RFC 6455, section 5.5)."""
@@ -86,7 +87,10 @@ class Clients:
     def _came_back(self, kernel: Kernel) -> None:
         """Tell each connection when it hears the new process: what it asks before would be lost."""
         for connection in tuple(self._open[kernel.id]):
-            connection.await_iopub()
+            if connection.has_moved:
+                connection.end(COME_AGAIN, "The kernel has other addresses: connect again.")
+            else:
+                connection.await_iopub()
 
         def all_heard() -> bool:
             return not any(each.waits_for_iopub for each in self._open.get(kernel.id, ()))

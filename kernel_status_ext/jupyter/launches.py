@@ -96,13 +96,13 @@ class Launches:
             _trace_crashes(command)
         env = kwargs.get("env") or os.environ
         folders = (kwargs.get("cwd") or str(Path.cwd()), *_paths(env.get("PYTHONPATH", "")))
-        pipe = self._open_pipe(manager) if "stderr" not in kwargs else None
+        pipe = self._open_pipe(manager) if _takes_stderr(manager, kwargs) else None
         if pipe is not None:
             kwargs["stderr"] = pipe.writing
         return Launch(list(command), folders, env.get("PATH"), pipe)
 
     def _open_pipe(self, manager: Manager) -> Pipe | None:
-        if not self._settings.capture_stderr:
+        if not self._settings.capture_stderr or not self._settings.stderr_tail:
             return None
         try:
             return self._drain.open()
@@ -110,6 +110,13 @@ class Launches:
             name = manager.kernel_status_id
             self._log.warning("Kernel %s: its stderr is not captured (%s)", name, error)
             return None
+
+
+def _takes_stderr(manager: Manager, kwargs: dict[str, Any]) -> bool:
+    """Tell whether nobody else decides where stderr goes: it can be said only once."""
+    # jupyter_client 8.10, LocalProvisioner.launch_kernel
+    own = type(manager.provisioner).launch_kernel is not LocalProvisioner.launch_kernel
+    return "stderr" not in kwargs and not own
 
 
 def _paths(value: str) -> list[str]:

@@ -96,6 +96,7 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
                     raise
                 self.log.debug("A kernel could not be started", exc_info=True)
                 for charge in born:
+                    self.kernel_status.kill(charge.kernel_id)
                     self.__drop(charge.kernel_id)
                 raise failures.as_http(born[0].manager, error) from error
             finally:

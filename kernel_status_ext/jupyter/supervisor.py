@@ -30,6 +30,7 @@ from ..core.words import ExecutionState, RequestedBy, Status
 from ..tracking.follower import Follower, Senses
 from ..tracking.foreign import ForeignFollower
 from ..tracking.iopub import Reader
+from ..tracking.process import kill
 from ..tracking.tracker import Change, Tracker
 from ..tracking.vitals import Ward
 from ..tracking.wire import Wire
@@ -280,8 +281,9 @@ class Supervisor:
         """Kill a kernel's process and give its files back, past a manager that does not answer."""
         charge = self._charges.get(kernel_id)
         if charge is not None:
-            if charge.follower is not None:
-                charge.follower.kill()
+            process = getattr(charge.manager.provisioner, "process", None)
+            if isinstance(process, subprocess.Popen):
+                kill(process)
             charge.manager.cleanup_connection_file()
 
     # -- ends are asked for --------------------------------------------------------------

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from jupyter_server.services.kernels.connection.base import serialize_msg_to_ws_v1
 from jupyter_server.services.kernels.connection.channels import ZMQChannelsWebsocketConnection
 from tornado import web
+from tornado.ioloop import IOLoop
 from tornado.websocket import WebSocketClosedError
 
 from .. import views
@@ -21,6 +22,7 @@ from ..core.errors import KernelStateTimeout, KernelStateUnreachable
 from ..core.model import Kernel
 from ..core.targets import read_target
 from ..core.words import ExecutionState, Status
+from ..tracking.follower import MUTE_AFTER
 from ..tracking.tasks import first_of, not_before
 from .supervisor import Supervisor
 
@@ -138,6 +140,8 @@ class TellingConnection(Base):
         # jupyter_server 2.21, ZMQChannelsWebsocketConnection.connect
         self.websocket_handler.set_nodelay(True)
         self.__connected = True
+        self.__held: list[Any] = []
+        self.__ports = list(self.kernel_manager.ports)
         buffered = self.kernel_id in self.multi_kernel_manager._kernel_buffers
         self.__restored = self.__finds_its_buffer()
         self.__nudging = connected = super().connect()
@@ -187,15 +191,19 @@ class TellingConnection(Base):
         # jupyter_server 2.21, ZMQChannelsWebsocketConnection.handle_outgoing_message
         super().handle_outgoing_message(stream, outgoing_msg)
         if self.waits_for_iopub and getattr(stream, "channel", stream) == "iopub":
-            self.waits_for_iopub = False
-            self.__tell_present()
+            self.__iopub_heard()
 
     def handle_incoming_message(self, incoming_msg: Any) -> None:
         """Hand a message to the kernel, unless the websocket is being closed."""
         # jupyter_server 2.21, ZMQChannelsWebsocketConnection.handle_incoming_message: without a
         # subprotocol any more it would take a message of v1 for one of the old protocol, and read
         # a length from it that takes seconds.
-        if self.websocket_handler.ws_connection is not None:
+        if self.websocket_handler.ws_connection is None:
+            return
+        if self.waits_for_iopub:
+            # Its output would be published to nobody.
+            self.__held.append(incoming_msg)
+        else:
             super().handle_incoming_message(incoming_msg)
 
     def __tell_present(self) -> None:
@@ -207,6 +215,21 @@ class TellingConnection(Base):
         """Tell the state as soon as something is heard of the kernel's new process."""
         self.__deliver_what_came()
         self.waits_for_iopub = True
+        IOLoop.current().call_later(MUTE_AFTER, self.__iopub_heard)
+
+    def __iopub_heard(self) -> None:
+        if self.waits_for_iopub:
+            self.waits_for_iopub = False
+            self.__tell_present()
+            held, self.__held = self.__held, []
+            for message in held:
+                self.handle_incoming_message(message)
+
+    @property
+    def has_moved(self) -> bool:
+        """Whether the kernel has other addresses than those that are listened to."""
+        ports: list[int] = list(self.kernel_manager.ports)
+        return ports != self.__ports
 
     def tell_state(self, kernel: Kernel) -> None:
         """Say what the kernel does, in a message that is about no request."""
@@ -274,7 +297,8 @@ class TellingConnection(Base):
 
 def _failures(reply: dict[str, Any]) -> list[dict[str, Any]]:
     """Find what failed in a reply: the request, or expressions that came with it."""
-    answers = [reply, *reply.get("user_expressions", {}).values()]
+    expressions = reply.get("user_expressions")
+    answers = [reply, *(expressions.values() if isinstance(expressions, dict) else ())]
     return [each for each in answers if isinstance(each, dict) and each.get("status") == "error"]
 
 

@@ -35,7 +35,7 @@ from .heartbeat import Heartbeat, Rhythm
 from .interpreter import Interpreter
 from .iopub import Parts, Reader, split
 from .probe import NUDGE_EVERY, Announcement, PatientQuestion, Question
-from .process import kill, watch_process
+from .process import watch_process
 from .timers import Timers
 from .tracker import Tracker
 from .vitals import Vitals, Ward
@@ -106,6 +106,7 @@ class Follower:
         self._doubts = Doubts(self._tracker, kernel, wire, self._reader)
         self._control_question: Question | None = None
         self._announcement: Announcement | None = None
+        self._vitals: Vitals | None = None
         self._listen()
         self._interpreter = self._look_after_interpreter()
         self._watch = watch_process(wire.process, wire.poll, self._exited, self._log)
@@ -119,10 +120,6 @@ class Follower:
         ended = self._watch.look()
         if ended is not None:
             self._exited(ended)
-
-    def kill(self) -> None:
-        """Kill the process, for want of anybody else to do it."""
-        kill(self._wire.process)
 
     def _exited(self, ended: Exit) -> None:
         if not self.closed:
@@ -138,8 +135,8 @@ class Follower:
 
         def look() -> None:
             lately = self._loop.time() - self._worked_at < 2 * self._rhythm.interval
-            vitals.look(worked=lately or bool(self._work()))
             self._timers.set("vitals", self._rhythm.interval, look)
+            vitals.look(worked=lately or bool(self._work()))
 
         self._timers.set("vitals", self._rhythm.interval, look)
         return vitals

@@ -103,6 +103,8 @@ class Heartbeat:
         self.heard()
 
     def _feel(self) -> None:
+        # First of all: whatever goes wrong now, it is felt again.
+        self._timer = self._loop.call_later(self._rhythm.interval, self._feel)
         now = self._loop.time()
         if now - self._felt_at > STALL * self._rhythm.interval:
             self._alive_at = now
@@ -114,7 +116,6 @@ class Heartbeat:
             self._sent_during.append(self._work())
             # A delimiter, for a REP socket on the other side; a ROUTER echoes it.
             self._source.send([b"", b"ping"])
-        self._timer = self._loop.call_later(self._rhythm.interval, self._feel)
 
     def _judge(self, silence: float) -> None:
         if not self._judges or self._lost or silence < self._rhythm.unresponsive_after:

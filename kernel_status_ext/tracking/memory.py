@@ -8,6 +8,7 @@ read (other systems, no cgroups, no permission) nothing is claimed.
 
 from __future__ import annotations
 
+import os
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -169,7 +170,9 @@ class Groups:
             path = paths.get(mount.version)
             folder = None if path is None else _below(mount, path)
             counters = FILES[mount.version][0]
-            if folder is not None and any((folder / name).exists() for name in counters):
+            if folder is not None and any(
+                map(os.path.exists, (folder / name for name in counters))
+            ):
                 return folder, mount.version
         return None
 
@@ -217,7 +220,7 @@ def _below(mount: _Mount, path: str) -> Path | None:
     if mount.root != "/" and (path == mount.root or path.startswith(mount.root + "/")):
         inside = path[len(mount.root) :]
     folder = mount.point / inside.lstrip("/")
-    if ".." not in folder.parts and folder.is_dir():
+    if ".." not in folder.parts and os.path.isdir(folder):  # noqa: PTH112 - Path.is_dir raises
         return folder
     # Where only a part is mounted, that is the container's own group.
     return None if mount.root == "/" else mount.point

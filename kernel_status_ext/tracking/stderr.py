@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import select
 import selectors
+import sys
 import threading
 from collections import deque
 
@@ -76,24 +77,13 @@ class Pipe:
         while self._unforwarded:
             left = memoryview(self._unforwarded.popleft())
             while left:
-                left = left[_write(left) :]
+                left = left[self._drain.write(left) :]
 
     def close(self) -> None:
         """Read no more."""
         with self._lock:
             os.close(self.reading)
             self.reading = -1
-
-
-def _write(data: memoryview) -> int:
-    try:
-        return os.write(SERVERS_STDERR, data)
-    except BlockingIOError:
-        writable = select.select([], [SERVERS_STDERR], [], PATIENCE)[1]
-        return 0 if writable else len(data)
-    except OSError:
-        # Closed, or a terminal that is gone: there is nobody to be told.
-        return len(data)
 
 
 class Drain:
@@ -109,6 +99,7 @@ class Drain:
         self._selector = selectors.DefaultSelector()
         self._attend: deque[Pipe] = deque()
         self._woken, self._wake = -1, -1
+        self._patience = PATIENCE
 
     def open(self) -> Pipe:
         """Open a pipe for a process that is about to be launched; raises OSError."""
@@ -122,6 +113,24 @@ class Drain:
         os.set_blocking(self._woken, False)
         self._selector.register(self._woken, selectors.EVENT_READ)
         threading.Thread(target=self._run, name="kernel-status-stderr", daemon=True).start()
+
+    def write(self, data: memoryview) -> int:
+        """Write to the server's stderr; returns the bytes that are done with."""
+        if sys.__stderr__ is None:
+            # The server was started without: its descriptor is somebody else's by now.
+            return len(data)
+        try:
+            count = os.write(SERVERS_STDERR, data)
+        except BlockingIOError:
+            writable = select.select([], [SERVERS_STDERR], [], self._patience)[1]
+            # Nobody reads it: what comes next is not waited for, or it would hold all kernels.
+            self._patience = self._patience if writable else 0.0
+            return 0 if writable else len(data)
+        except OSError:
+            # Closed, or a terminal that is gone: there is nobody to be told.
+            return len(data)
+        self._patience = PATIENCE
+        return count
 
     def attend(self, pipe: Pipe) -> None:
         """Have the thread read and forward a pipe from now on, and look at it at once."""

@@ -53,7 +53,7 @@ def usage_of(pid: int) -> Usage:
         process = psutil.Process(pid)
         times = process.cpu_times()
         peak = _high_water(pid) or process.memory_info().rss
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return Usage()
     return Usage(peak or None, times.user + times.system)
 
@@ -62,7 +62,7 @@ def is_stopped(pid: int) -> bool:
     """Tell whether a signal has stopped a process."""
     try:
         return bool(psutil.Process(pid).status() == psutil.STATUS_STOPPED)
-    except psutil.Error:
+    except (psutil.Error, OSError):
         return False
 
 
