@@ -272,6 +272,17 @@ def test_idle_is_told_after_a_restart(server: Server, fake: Starter, protocol: s
         assert set(socket.states) <= WORDS - {"dead"}
 
 
+def test_a_cell_after_a_wait_for_a_restart_is_published(server: Server, fake: Starter) -> None:
+    """Who waits for `connected` and then uses the websocket that was open gets output and idle."""
+    kernel = fake()
+    with connect(server, kernel) as socket:
+        for _ in range(6):
+            before = server.status(kernel)["revision"]
+            server.restart(kernel)
+            assert server.wait(kernel, status="connected", since=before).status_code == 200
+            assert succeeds(socket)
+
+
 def test_every_client_is_told(server: Server, fake: Starter) -> None:
     """Three clients of one kernel all read restarting and idle, whichever protocol they speak."""
     kernel = fake()

@@ -74,6 +74,17 @@ def test_a_kernel_that_only_its_provisioner_can_see() -> None:
         assert server.stop().clean
 
 
+def test_a_provisioner_that_decides_about_stderr() -> None:
+    """It is asked for nothing else: its kernels start, and nothing is said of what they wrote."""
+    config = {"ServerApp": {"kernel_manager_class": "user_classes.HidingMapping"}}
+    with Server(config=config) as server:
+        metadata = {"kernel_provisioner": {"provisioner_name": "loud"}}
+        server.fake("loud", "good")
+        spec = server.data / "kernels" / "loud" / "kernel.json"
+        spec.write_text(spec.read_text()[:-1] + f', "metadata": {metadata!r}}}'.replace("'", '"'))
+        assert killed_and_back(server, "loud")["last_termination"]["traceback"] is None
+
+
 def test_where_pidfds_are_refused_a_thread_waits() -> None:
     """A refused pidfd_open costs nothing but a thread: the signal is still told."""
     config = {"ServerApp": {"kernel_manager_class": "user_classes.NoPidfdMapping"}}

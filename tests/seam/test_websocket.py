@@ -11,6 +11,8 @@ from support.server import Server
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.websocket import websocket_connect
 
+from kernel_status_ext.jupyter.websocket import _failures
+
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
@@ -97,3 +99,16 @@ def upgrade_code(server: Server, kernel: str) -> tuple[int, str]:
     }
     answer = server.http.get(f"api/kernels/{kernel}/channels", headers=headers)
     return answer.status_code, answer.text
+
+
+@pytest.mark.parametrize("expressions", [None, [], "", {"a": None}, {"a": {"status": "ok"}}])
+def test_odd_user_expressions_are_no_failures(expressions: object) -> None:
+    """A reply that went well has nothing to be hidden, whatever its kernel sends."""
+    assert _failures({"status": "ok", "user_expressions": expressions}) == []
+
+
+def test_failures_of_a_reply_are_found() -> None:
+    """The request and each of its expressions may fail."""
+    bad = {"status": "error"}
+    reply = {"status": "error", "user_expressions": {"a": bad, "b": {"status": "ok"}}}
+    assert _failures(reply) == [reply, bad]

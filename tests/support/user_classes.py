@@ -88,16 +88,27 @@ class HiddenProvisioner(LocalProvisioner):
             self.hidden.terminate()
 
 
+class LoudProvisioner(LocalProvisioner):
+    """A provisioner that sends stderr where it wants."""
+
+    async def launch_kernel(self, cmd, **kwargs):
+        """Launch, with a stderr of its own."""
+        with open(os.devnull, "wb") as nowhere:  # noqa: ASYNC230, PTH123
+            return await super().launch_kernel(cmd, stderr=nowhere, **kwargs)
+
+
 class HidingMapping(AsyncMappingKernelManager):
     """Knows the hidden provisioner without an installed entry point."""
 
     def __init__(self, **kwargs):
         """Register it."""
         super().__init__(**kwargs)
-        point = EntryPoint(
-            "hidden", "user_classes:HiddenProvisioner", "jupyter_client.kernel_provisioners"
-        )
-        KernelProvisionerFactory.instance(parent=self.parent).provisioners["hidden"] = point
+        factory = KernelProvisionerFactory.instance(parent=self.parent)
+        for name in ("Hidden", "Loud"):
+            point = EntryPoint(
+                name, f"user_classes:{name}Provisioner", "jupyter_client.kernel_provisioners"
+            )
+            factory.provisioners[name.lower()] = point
 
 
 class NoPidfdMapping(AsyncMappingKernelManager):
