@@ -81,7 +81,17 @@ def started(status: Status) -> Row:
 
 def found(kernel: Kernel, event: ProcessFound) -> Step:
     """A process of somebody else's can be worked with."""
-    process = Process(None, connected_at=event.at)
+    return _usable(kernel, Process(None, connected_at=event.at))
+
+
+def connected(kernel: Kernel, event: Answered) -> Step:
+    """The process can be worked with, unless its end was asked for meanwhile."""
+    if kernel.requested_by is not None or kernel.process is None:
+        return Step(kernel)
+    return _usable(kernel, replace(kernel.process, connected_at=event.at))
+
+
+def _usable(kernel: Kernel, process: Process) -> Step:
     return Step(
         replace(
             kernel,
@@ -91,23 +101,6 @@ def found(kernel: Kernel, event: ProcessFound) -> Step:
             process=process,
             proven=True,
             reported=None,
-        )
-    )
-
-
-def connected(kernel: Kernel, event: Answered) -> Step:
-    """The process can be worked with, unless its end was asked for meanwhile."""
-    if kernel.requested_by is not None or kernel.process is None:
-        return Step(kernel)
-    process = replace(kernel.process, connected_at=event.at)
-    return Step(
-        replace(
-            kernel,
-            status=Status.CONNECTED,
-            reason="",
-            cause=None,
-            process=process,
-            proven=True,
         )
     )
 

@@ -88,7 +88,7 @@ class Groups:
         if membership != self._memberships.get(pid):
             self._find(pid, membership)
         known = self._of.get(pid)
-        return 0 if known is None else self._survived(pid, *known)
+        return 0 if known is None else self._survived(pid, known[0])
 
     def _find(self, pid: int, membership: str) -> None:
         found = self._folder(membership)
@@ -102,17 +102,17 @@ class Groups:
             self._join(pid, *found)
         self._memberships[pid] = membership
 
-    def _survived(self, pid: int, group: Group, at_first: int) -> int:
+    def _survived(self, pid: int, group: Group) -> int:
         count = group.count()
         if count is None or group.noticed_by in group.members - {pid}:
             return 0
         if count > group.explained and any(map(self._is_dying, group.members)):
             # The count comes before the end, and a big process takes its time to end.
             return 0
-        survived = group.noticed - group.explained
-        group.explained += max(0, group.noticed - group.explained)
+        survived = max(0, group.noticed - group.explained)
+        group.explained += survived
         group.noticed, group.noticed_by = count, pid if count > group.explained else 0
-        return max(0, survived)
+        return survived
 
     def _is_dying(self, pid: int) -> bool:
         return _is_dying(_read(self._proc / str(pid) / "status"))
