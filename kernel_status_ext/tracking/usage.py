@@ -6,6 +6,7 @@ Both are read now and then while it lives, and once more from what the system ke
 from __future__ import annotations
 
 import ctypes
+import os
 import platform
 import re
 import sys
@@ -117,8 +118,10 @@ def _as_long(value: object) -> object:
 
 
 def _peak_of_its_own(kib: int) -> int | None:
-    """Believe a zombie's peak only above ours: it began as a copy of this server."""
-    import resource  # noqa: PLC0415 - not on Windows
+    """Believe a zombie's peak only above ours: it began as a copy of this server.
 
-    ours = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return kib * _KIBI if kib > ours else None
+    Ours without what this server inherited in the same way from whoever started it
+    (``ru_maxrss`` has that, ``VmHWM`` has not): a child gets the memory's mark, not the past.
+    """
+    ours = _high_water(os.getpid())
+    return kib * _KIBI if ours is not None and kib * _KIBI > ours else None

@@ -285,6 +285,15 @@ def test_peak_memory(server: Server, start: Starter) -> None:
     assert 300 * MIB <= last["peak_memory"] <= 300 * MIB + 2 * now
 
 
+def test_peak_memory_below_a_large_ancestor() -> None:
+    """What the server's own parent once held, which the system hands down, hides no peak."""
+    large = "import os, sys; b'x' * (600 * 2**20); os.execvp(sys.argv[1], sys.argv[1:])"
+    with started_through([sys.executable, "-c", large], CONFIG) as server:
+        kernel = server.connected("python3")
+        assert run(server, kernel, "kept = b'x' * (300 * 2**20); del kept")["status"] == "ok"
+        assert 300 * MIB <= killed(server, kernel)["peak_memory"] < 600 * MIB
+
+
 def test_peak_memory_of_a_small_kernel(server: Server, fake: Starter) -> None:
     """A kernel smaller than the server does not get the server's size."""
     kernel = fake("good")
