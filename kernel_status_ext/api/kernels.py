@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
-import re
 from http import HTTPStatus
-from typing import Any, NoReturn
+from typing import Any
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
-from jupyter_server.base.handlers import APIHandler
 from tornado import web
-from tornado.log import access_log
 
 from .. import views
 from ..core.errors import (
@@ -25,61 +21,7 @@ from ..core.errors import (
 from ..core.model import Kernel
 from ..core.requests import Action, refusal
 from ..core.targets import Target, read_target
-from ..tracking.tracker import Tracker
-
-RESOURCE = "kernels"
-"""What every call is authorized on; given with each, for ``authorized`` freezes its first guess."""
-
-
-WHOLE = re.compile(r"[0-9]{1,1000}")
-"""Python would also read underscores, other scripts' digits, and numbers that take it minutes."""
-
-DECIMAL = re.compile(r"([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,3})?")
-
-
-class KernelHandler(APIHandler):
-    """What the calls about one kernel share."""
-
-    auth_resource = RESOURCE
-
-    @property
-    def tracker(self) -> Tracker:
-        """Who knows."""
-        tracker: Tracker = self.settings["kernel_status"]
-        return tracker
-
-    def known(self, kernel_id: str) -> Kernel:
-        """Return a kernel, or answer 404."""
-        kernel = self.tracker.get(kernel_id)
-        if kernel is None:
-            self.refuse_unknown(kernel_id)
-        return kernel
-
-    def refuse_unknown(self, kernel_id: str) -> NoReturn:
-        """Answer 404."""
-        message = f"Kernel {kernel_id} does not exist: see GET /api/kernels for those that do."
-        self.refuse(HTTPStatus.NOT_FOUND, message, "kernel not found")
-
-    def refuse(
-        self, code: HTTPStatus, message: str, reason: str, kernel: Kernel | None = None
-    ) -> NoReturn:
-        """Answer with an error in Jupyter's shape and end the request."""
-        self.set_status(code)
-        self.finish(json.dumps(views.error(message, reason, kernel)))
-        raise web.Finish
-
-    def _log(self) -> None:
-        # tornado 6.6, RequestHandler._log: a wait that times out is an answer, not a server error.
-        if self.get_status() == HTTPStatus.GATEWAY_TIMEOUT:
-            access_log.info("%d %s", self.get_status(), self._request_summary())
-        else:
-            super()._log()
-
-
-class WatchingHandler(KernelHandler):
-    """Looking at kernels does not keep a server alive."""
-
-    _track_activity = False
+from .handlers import ID, RESOURCE, KernelHandler, WatchingHandler
 
 
 class StatusHandler(WatchingHandler):
@@ -117,8 +59,8 @@ class WaitHandler(WatchingHandler):
     async def get(self, kernel_id: str) -> None:
         """Answer when the kernel is in the wanted state, or why it is not."""
         self.known(kernel_id)
-        since = self._number("since", None, whole=True)
-        timeout = self._number("timeout", 30.0)
+        since = self.number("since", None, whole=True)
+        timeout = self.number("timeout", 30.0)
         target = self._target(change=since is not None)
         limit = min(timeout if timeout is not None else 0.0, self.max_wait)
         wait = self.tracker.wait(kernel_id, target, limit, None if since is None else int(since))
@@ -156,18 +98,6 @@ class WaitHandler(WatchingHandler):
 
     def _has(self, name: str) -> bool:
         return bool(self.get_query_arguments(name))
-
-    def _number(self, name: str, default: float | None, *, whole: bool = False) -> float | None:
-        text = self.get_query_argument(name, None)
-        if text is None:
-            return default
-        readable = (WHOLE if whole else DECIMAL).fullmatch(text)
-        number = (int(text) if whole else float(text)) if readable else -1
-        if number < 0 or number == math.inf:
-            kind = "a whole number" if whole else "a finite number of seconds"
-            message = f"{name} is {text!r}; allowed is {kind}, 0 or more."
-            self.refuse(HTTPStatus.BAD_REQUEST, message, "bad request")
-        return number
 
 
 class ActionHandler(KernelHandler):
@@ -216,9 +146,6 @@ class ActionHandler(KernelHandler):
             self.refuse(HTTPStatus.CONFLICT, str(error), f"kernel is {kernel.status}", kernel)
         model = await ensure_async(self.manager.kernel_model(kernel_id))
         self.finish(json.dumps(model))
-
-
-ID = r"(?P<kernel_id>[^/]+)"
 
 
 def routes(max_wait: float) -> list[tuple[Any, ...]]:

@@ -1,0 +1,95 @@
+"""What all handlers share: who knows, errors in Jupyter's shape, readable numbers."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from http import HTTPStatus
+from typing import NoReturn
+
+from jupyter_server.base.handlers import APIHandler
+from tornado import web
+from tornado.log import access_log
+
+from .. import views
+from ..core.model import Kernel
+from ..tracking.tracker import Tracker
+
+RESOURCE = "kernels"
+"""What every call is authorized on; given with each, for ``authorized`` freezes its first guess."""
+
+ID = r"(?P<kernel_id>[^/]+)"
+"""A kernel's id in a route."""
+
+WHOLE = re.compile(r"[0-9]{1,1000}")
+"""Python would also read underscores, other scripts' digits, and numbers that take it minutes."""
+
+DECIMAL = re.compile(r"([0-9]{1,18}(\.[0-9]{0,18})?|\.[0-9]{1,18})([eE][+-]?[0-9]{1,3})?")
+
+
+class KernelHandler(APIHandler):
+    """What the calls about one kernel share."""
+
+    auth_resource = RESOURCE
+
+    @property
+    def tracker(self) -> Tracker:
+        """Who knows."""
+        tracker: Tracker = self.settings["kernel_status"]
+        return tracker
+
+    def known(self, kernel_id: str) -> Kernel:
+        """Return a kernel, or answer 404."""
+        kernel = self.tracker.get(kernel_id)
+        if kernel is None:
+            self.refuse_unknown(kernel_id)
+        return kernel
+
+    def refuse_unknown(self, kernel_id: str) -> NoReturn:
+        """Answer 404."""
+        message = f"Kernel {kernel_id} does not exist: see GET /api/kernels for those that do."
+        self.refuse(HTTPStatus.NOT_FOUND, message, "kernel not found")
+
+    def refuse(
+        self, code: HTTPStatus, message: str, reason: str, kernel: Kernel | None = None
+    ) -> NoReturn:
+        """Answer with an error in Jupyter's shape and end the request."""
+        self.set_status(code)
+        self.finish(json.dumps(views.error(message, reason, kernel)))
+        raise web.Finish
+
+    def number(self, name: str, default: float | None, *, whole: bool = False) -> float | None:
+        """Read a parameter that is a number, 0 or more, or answer 400.
+
+        Args:
+            name: The parameter.
+            default: What it is where it is not given.
+            whole: Whether it must be whole.
+
+        Returns:
+            The number.
+        """
+        text = self.get_query_argument(name, None)
+        if text is None:
+            return default
+        readable = (WHOLE if whole else DECIMAL).fullmatch(text)
+        number = (int(text) if whole else float(text)) if readable else -1
+        if number < 0 or number == math.inf:
+            kind = "a whole number" if whole else "a finite number of seconds"
+            message = f"{name} is {text!r}; allowed is {kind}, 0 or more."
+            self.refuse(HTTPStatus.BAD_REQUEST, message, "bad request")
+        return number
+
+    def _log(self) -> None:
+        # tornado 6.6, RequestHandler._log: a wait that times out is an answer, not a server error.
+        if self.get_status() == HTTPStatus.GATEWAY_TIMEOUT:
+            access_log.info("%d %s", self.get_status(), self._request_summary())
+        else:
+            super()._log()
+
+
+class WatchingHandler(KernelHandler):
+    """Looking at kernels does not keep a server alive."""
+
+    _track_activity = False
