@@ -7,11 +7,16 @@ from typing import Any
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Float, Integer
 
-from .api import kernels
+from .api.routes import Parts, routes
+from .api.watch import Watchers
 from .jupyter.charge import Settings
+from .jupyter.events import Events
+from .jupyter.metrics import Metrics
 from .jupyter.plug import plug_in, plug_in_late, plug_in_websockets
 from .jupyter.supervisor import Supervisor
 from .tracking.heartbeat import Rhythm
+from .tracking.inspection import Inspector
+from .tracking.tracker import Tracker
 
 
 class KernelStatusApp(ExtensionApp):
@@ -63,7 +68,13 @@ class KernelStatusApp(ExtensionApp):
         config=True
     )
 
+    max_watchers = Integer(
+        1000, min=0, help="How many may watch the stream of changes at a time."
+    ).tag(config=True)
+
     supervisor: Supervisor | None = None
+
+    metrics: Metrics | None = None
 
     def _link_jupyter_server_extension(self, serverapp: Any) -> None:
         # jupyter_server 2.21, ExtensionApp: the last moment before the managers are made.
@@ -94,12 +105,25 @@ class KernelStatusApp(ExtensionApp):
         # ExtensionApp copies the server's settings before this call and writes them back after.
         self.settings.pop("kernel_websocket_connection_class", None)
         self.settings["kernel_status"] = supervisor.tracker
+        supervisor.tracker.listen(Events(self.serverapp.event_logger, self.log).changed)
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
-        self.handlers.extend(kernels.routes(self.max_wait))
+        supervisor = self._supervise()
+        inspector = Inspector(supervisor.is_here)
+        watchers = Watchers(supervisor.tracker, inspector, self.max_watchers, self.log)
+        supervisor.when_ended(watchers.close)
+        self.handlers.extend(routes(Parts(self.max_wait, watchers, inspector)))
+        self._measure(supervisor.tracker, watchers)
+
+    def _measure(self, tracker: Tracker, watchers: Watchers) -> None:
+        self.metrics = Metrics(tracker, lambda: tracker.waiting, watchers.__len__)
+        tracker.listen(self.metrics.changed)
+        self.metrics.register()
 
     async def stop_extension(self) -> None:
         """Know that it is the server's end that ends kernels from now on."""
         if self.supervisor is not None:
             self.supervisor.stopping()
+        if self.metrics is not None:
+            self.metrics.unregister()

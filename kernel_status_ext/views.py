@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
 from .core.causes import signal_name
 from .core.model import Kernel, Request, Termination
 from .core.words import Cause, Status
+from .tracking.inspection import Costly, Elsewhere, Figures, Hidden, Inspection, NoProcess
 
 JSON = dict[str, Any]
 
@@ -120,6 +122,88 @@ def _change(kernel: Kernel) -> JSON:
         "reason": kernel.reason,
         "cause": kernel.cause and kernel.cause.value,
     }
+
+
+def removed(kernel_id: str, revision: int) -> JSON:
+    """Make the data of the event that a kernel is gone."""
+    return {"id": kernel_id, "revision": revision}
+
+
+def inspections(found: Mapping[str, Inspection]) -> JSON:
+    """Make the figures of several kernels, by their ids."""
+    return {kernel_id: inspection(each) for kernel_id, each in found.items()}
+
+
+def inspection(found: Inspection) -> JSON:
+    """Make the body of ``GET /api/kernels/ID/inspect``; what is not known is None."""
+    match found:
+        case NoProcess(reason):
+            return {"alive": False, "reason": reason}
+        case Elsewhere(reason):
+            return {"alive": None, "pid": None, "reason": reason}
+        case Hidden(pid):
+            return {"alive": True, "pid": pid, "error": "access denied"}
+    return _figures(found)
+
+
+def _figures(found: Figures) -> JSON:
+    return {
+        "alive": True,
+        "pid": found.pid,
+        "process_status": found.process_status,
+        "create_time": iso(found.create_time),
+        "cpu_percent": found.cpu_percent,
+        "cpu_seconds": found.cpu_seconds,
+        "memory_rss_bytes": found.memory_rss,
+        "memory_vms_bytes": found.memory_vms,
+        "memory_peak_bytes": found.memory_peak,
+        "num_threads": found.num_threads,
+        "num_fds": found.num_fds,
+        "cmdline": found.cmdline,
+        "children": {
+            "count": found.children.count,
+            "memory_rss_bytes": found.children.memory_rss,
+        },
+        **(_costly(found.costly) if found.costly else {}),
+    }
+
+
+def _costly(found: Costly) -> JSON:
+    return {
+        "memory_uss_bytes": found.memory_uss,
+        "memory_pss_bytes": found.memory_pss,
+        "io": {"read_bytes": found.read, "write_bytes": found.written},
+    }
+
+
+def status_event(kernel: Kernel) -> JSON:
+    """Make the data of the event ``kernel_status``; what is not known is None."""
+    change = _change(kernel)
+    return {
+        "kernel_id": kernel.id,
+        "kernel_name": kernel.name,
+        **{name: change[name] for name in IN_EVERY_EVENT},
+    }
+
+
+IN_EVERY_EVENT = ("generation", "revision", "status", "execution_state", "cause", "reason")
+
+
+def termination_event(kernel: Kernel, ended: Termination) -> JSON:
+    """Make the data of the event ``kernel_termination``; what is not known is None.
+
+    Args:
+        kernel: The kernel as it is since then.
+        ended: The end of one of its processes.
+    """
+    account = termination(ended)
+    return status_event(kernel) | {name: account[name] for name in OF_THE_ENDED}
+
+
+OF_THE_ENDED = (
+    *("generation", "cause", "reason", "exit_code", "signal", "expected", "requested_by"),
+    *("peak_memory", "cpu_seconds", "started_at", "finished_at"),
+)
 
 
 def error(message: str, reason: str, kernel: Kernel | None = None) -> JSON:

@@ -6,8 +6,9 @@ import json
 import math
 import re
 from http import HTTPStatus
-from typing import NoReturn
+from typing import Any, NoReturn
 
+from jupyter_core.utils import ensure_async
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 from tornado.log import access_log
@@ -38,6 +39,11 @@ class KernelHandler(APIHandler):
         """Who knows."""
         tracker: Tracker = self.settings["kernel_status"]
         return tracker
+
+    async def meet_all(self) -> None:
+        """Get to know kernels that come and go without our doing: external and remote ones."""
+        manager: Any = self.kernel_manager
+        await ensure_async(manager.list_kernels())
 
     def known(self, kernel_id: str) -> Kernel:
         """Return a kernel, or answer 404."""

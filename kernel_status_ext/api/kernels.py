@@ -21,7 +21,7 @@ from ..core.errors import (
 from ..core.model import Kernel
 from ..core.requests import Action, refusal
 from ..core.targets import Target, read_target
-from .handlers import ID, RESOURCE, KernelHandler, WatchingHandler
+from .handlers import RESOURCE, KernelHandler, WatchingHandler
 
 
 class StatusHandler(WatchingHandler):
@@ -146,20 +146,3 @@ class ActionHandler(KernelHandler):
             self.refuse(HTTPStatus.CONFLICT, str(error), f"kernel is {kernel.status}", kernel)
         model = await ensure_async(self.manager.kernel_model(kernel_id))
         self.finish(json.dumps(model))
-
-
-def routes(max_wait: float) -> list[tuple[Any, ...]]:
-    """List the calls of this module.
-
-    Args:
-        max_wait: The longest time that anybody may wait, in seconds.
-
-    Returns:
-        Routes below the server's base_url.
-    """
-    return [
-        (rf"/api/kernels/{ID}/status", StatusHandler),
-        (rf"/api/kernels/{ID}/history", HistoryHandler),
-        (rf"/api/kernels/{ID}/wait", WaitHandler, {"max_wait": max_wait}),
-        (rf"/api/kernels/{ID}/(?P<action>restart|interrupt)", ActionHandler),
-    ]

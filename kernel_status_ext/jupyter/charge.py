@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -75,6 +76,13 @@ class Charge:
     """Whether core's gauge counts it as running; None until core has counted its start."""
     retention: Any = None
     """The timer that removes a dead kernel."""
+
+    @property
+    def child(self) -> subprocess.Popen[bytes] | None:
+        """Its process if that is a child of ours; None for none, or one that is elsewhere."""
+        # jupyter_client 8.10, LocalProvisioner.process
+        process = getattr(self.manager.provisioner, "process", None)
+        return process if isinstance(process, subprocess.Popen) else None
 
     def stop_following(self) -> None:
         """Close all that was opened for its process."""

@@ -40,8 +40,7 @@ class EndOfServer(Base):
             except Exception:
                 # A boundary: the server stops, whatever a provisioner thinks of it.
                 self.log.exception("Not all kernels could be shut down")
-            for kernel in self.kernel_status.tracker:
-                self.kernel_status.forget(kernel.id)
+            self.kernel_status.ended()
 
     async def __shut_down(self, *kernel_ids: str, now: bool = False) -> None:
         """Shut kernels down side by side, each in its turn; upstream would not wait for that."""

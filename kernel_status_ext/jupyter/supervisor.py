@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
@@ -33,15 +32,14 @@ from ..tracking.iopub import Reader
 from ..tracking.process import kill
 from ..tracking.tracker import Change, Tracker
 from ..tracking.vitals import Ward
-from ..tracking.wire import Wire
 from . import failures
 from .afterlife import Afterlife
 from .charge import Charge, Manager, Settings, Sight, requested_by
 from .clients import Clients
 from .launches import Launch, Launches
 from .restarting import Restarting
-from .sockets import RECONNECT_PATIENTLY, connect
 from .turns import Turn
+from .wires import make_wire
 
 CHILDREN_LOST = (
     "Kernel %s: its memory group counted %d out-of-memory kill(s) that it survived; "
@@ -70,6 +68,7 @@ class Supervisor:
         self.clients = Clients(self.tracker, self._announce)
         self._charges: dict[str, Charge] = {}
         self._loop = IOLoop.current()
+        self._when_ended: list[Callable[[], None]] = []
         self.is_stopping = False
 
     # -- kernels come and go -------------------------------------------------------------
@@ -100,6 +99,13 @@ class Supervisor:
         """Tell whether a kernel is known and its processes are ours to see."""
         charge = self._charges.get(kernel_id)
         return charge is not None and charge.sight is Sight.OWN
+
+    def is_here(self, kernel: Kernel) -> bool:
+        """Tell whether a kernel's process is a child of ours, or would be if there were one."""
+        charge = self._charges.get(kernel.id)
+        if charge is None or charge.sight is not Sight.OWN:
+            return False
+        return kernel.process is None or charge.child is not None
 
     def knows(self, kernel_id: str) -> bool:
         """Tell whether it is the tracker that knows what a kernel does, not its manager."""
@@ -141,6 +147,17 @@ class Supervisor:
         self.is_stopping = True
         for charge in self._charges.values():
             self.afterlife.keep(charge)
+
+    def when_ended(self, call: Callable[[], None]) -> None:
+        """Have something called when all kernels are shut down."""
+        self._when_ended.append(call)
+
+    def ended(self) -> None:
+        """Note that all kernels are shut down."""
+        for kernel in self.tracker:
+            self.forget(kernel.id)
+        for call in self._when_ended:
+            call()
 
     # -- kernels that run elsewhere ------------------------------------------------------
 
@@ -206,34 +223,10 @@ class Supervisor:
         return kind(
             self._senses,
             kernel,
-            self._wire(charge),
+            make_wire(charge, self.tracker.now),
             start_timeout=self.settings.start_timeout,
             rhythm=self.settings.rhythm,
             on_exit=partial(self._exited, charge),
-        )
-
-    def _wire(self, charge: Charge) -> Wire:
-        manager = charge.manager
-        process = getattr(manager.provisioner, "process", None)
-        mapping = manager.parent
-
-        def on_activity() -> None:
-            # jupyter_server 2.21, MappingKernelManager.start_watching_activity
-            mapping.last_kernel_activity = manager.last_activity = self.tracker.now()
-
-        def on_reply(protocol: str) -> None:
-            charge.protocol = protocol
-
-        return Wire(
-            kernel_id=charge.kernel_id,
-            connect=partial(connect, manager),
-            connect_patiently=partial(connect, manager, reconnect_every=RECONNECT_PATIENTLY),
-            session=manager.session.clone(),
-            process=process if isinstance(process, subprocess.Popen) else None,
-            poll=manager.provisioner.poll if manager.provisioner else None,
-            tracked=mapping.track_message_type,
-            on_activity=on_activity,
-            on_reply=on_reply,
         )
 
     def launch_failed(self, manager: Manager, error: BaseException) -> None:
@@ -281,9 +274,7 @@ class Supervisor:
         """Kill a kernel's process and give its files back, past a manager that does not answer."""
         charge = self._charges.get(kernel_id)
         if charge is not None:
-            process = getattr(charge.manager.provisioner, "process", None)
-            if isinstance(process, subprocess.Popen):
-                kill(process)
+            kill(charge.child)
             charge.manager.cleanup_connection_file()
 
     # -- ends are asked for --------------------------------------------------------------

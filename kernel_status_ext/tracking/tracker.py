@@ -202,6 +202,11 @@ class Tracker:
         entry = self._entries.get(kernel_id)
         return None if entry is None else entry.kernel
 
+    @property
+    def waiting(self) -> int:
+        """How many wait for a state now."""
+        return sum(len(entry.waiters) for entry in self._entries.values())
+
     def story(self, kernel_id: str) -> tuple[list[Kernel], list[Termination]]:
         """Return what is remembered of a kernel, oldest first.
 

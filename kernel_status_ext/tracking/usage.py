@@ -53,7 +53,7 @@ def usage_of(pid: int) -> Usage:
     try:
         process = psutil.Process(pid)
         times = process.cpu_times()
-        peak = _high_water(pid) or process.memory_info().rss
+        peak = high_water(pid) or process.memory_info().rss
     except (psutil.Error, OSError):
         return Usage()
     return Usage(peak or None, times.user + times.system)
@@ -67,7 +67,8 @@ def is_stopped(pid: int) -> bool:
         return False
 
 
-def _high_water(pid: int) -> int | None:
+def high_water(pid: int) -> int | None:
+    """Read the most that a process ever held, in bytes; None where Linux does not tell."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(errors="replace")
     except OSError:
@@ -123,5 +124,5 @@ def _peak_of_its_own(kib: int) -> int | None:
     Ours without what this server inherited in the same way from whoever started it
     (``ru_maxrss`` has that, ``VmHWM`` has not): a child gets the memory's mark, not the past.
     """
-    ours = _high_water(os.getpid())
+    ours = high_water(os.getpid())
     return kib * _KIBI if ours is not None and kib * _KIBI > ours else None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from kernel_status_ext.api.kernels import routes
+from kernel_status_ext.api.routes import Parts, routes
 from kernel_status_ext.app import KernelStatusApp
 from kernel_status_ext.core.words import Cause, ExecutionState, State, Status
 
@@ -38,7 +38,7 @@ def calls(path: Path) -> Iterator[str]:
 def test_every_route_is_documented() -> None:
     """A call that the page does not tell of is one that nobody can rely on."""
     told = page("reference/rest.md")
-    for pattern, *_ in routes(1):
+    for pattern, *_ in routes(Parts(1, watchers=None, inspector=None)):
         shape = re.sub(r"\(\?P<kernel_id>[^)]*\)", "ID", pattern)
         shapes = [shape]
         if "(?P<action>" in shape:

@@ -1,0 +1,125 @@
+"""Server-Sent Events: their form, and a way out that costs little for whoever does not read.
+
+https://html.spec.whatwg.org/multipage/server-sent-events.html
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+
+PIECE = 8 * 1024
+"""Bytes that are written at once."""
+
+LIMIT = 16 * 1024
+"""Bytes that wait for a reader who has not read what was written before."""
+
+KEEP_ALIVE = b": still here\n\n"
+"""A comment, so that nobody between takes silence for an end."""
+
+
+def event(name: str, data: bytes) -> bytes:
+    """Make one event.
+
+    Args:
+        name: What kind of event.
+        data: JSON, which has no line breaks.
+    """
+    return b"".join(framed(name, (data,)))
+
+
+def framed(name: str, parts: Iterable[bytes]) -> Iterator[bytes]:
+    """Make one event whose data come in parts."""
+    yield f"event: {name}\ndata: ".encode()
+    yield from parts
+    yield b"\n\n"
+
+
+def pieces(parts: Iterable[bytes], size: int = PIECE) -> Iterator[bytes]:
+    """Cut and join parts so that each but the last has the same size.
+
+    >>> list(pieces([b"abcde", b"f"], 2))
+    [b'ab', b'cd', b'ef']
+    """
+    collected = bytearray()
+    for part in parts:
+        collected += part
+        while len(collected) >= size:
+            yield bytes(collected[:size])
+            del collected[:size]
+    if collected:
+        yield bytes(collected)
+
+
+Write = Callable[[bytes], Future[None]]
+"""Writes bytes; what it returns is done when they have left, and failed if nobody is there."""
+
+
+class Outlet:
+    """One reader's way out: in order, bounded, and whole again after the reader fell behind."""
+
+    def __init__(self, write: Write, snapshot: Callable[[], Iterable[bytes]]) -> None:
+        """Begin with a snapshot.
+
+        Args:
+            write: Writes them.
+            snapshot: Makes the event that says all, for the beginning and for a reader who has
+                fallen behind.
+        """
+        self._write = write
+        self._snapshot = snapshot
+        self._present: Iterator[bytes] = iter(())
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._writing = False
+        self._is_behind = True
+        self._go_on()
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether the reader has taken everything, so that there is room for what can wait."""
+        return not self._writing
+
+    def send(self, event: bytes) -> None:
+        """Send an event; one who does not read gets a snapshot later in its place."""
+        if self._is_behind:
+            return
+        self._size += len(event)
+        if self._writing and self._size > LIMIT:
+            self._waiting.clear()
+            self._size, self._is_behind = 0, True
+            return
+        self._waiting.append(event)
+        if not self._writing:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._writing = True
+        for piece in iter(self._next, None):
+            written = self._write(piece)
+            if not written.done():
+                written.add_done_callback(self._written)
+                return
+            if written.exception() is not None:
+                # Nobody is there any more; whoever made this outlet is told otherwise.
+                return
+        self._writing = False
+
+    def _written(self, written: Future[None]) -> None:
+        if not written.cancelled() and written.exception() is None:
+            self._go_on()
+
+    def _next(self) -> bytes | None:
+        """Return the next piece: of what has begun, of what waits, of a snapshot; or None."""
+        piece = next(self._present, None)
+        if piece is not None:
+            return piece
+        if self._waiting:
+            self._present = pieces(tuple(self._waiting))
+            self._waiting.clear()
+            self._size = 0
+        elif self._is_behind:
+            self._is_behind = False
+            self._present = pieces(self._snapshot())
+        return next(self._present, None)

@@ -1,0 +1,244 @@
+"""The stream of changes: who watches, and what each of them is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from logging import Logger
+from typing import Any
+
+from jupyter_server.auth.decorator import authorized
+from tornado import web
+from tornado.ioloop import PeriodicCallback
+
+from .. import views
+from ..core.model import Kernel
+from ..tracking.inspection import Inspector
+from ..tracking.merging import Gone, Merging, News
+from ..tracking.tasks import spawn
+from ..tracking.tracker import Tracker
+from . import sse
+from .handlers import RESOURCE, WatchingHandler
+
+KEEP_ALIVE_EVERY = 15.0
+"""Seconds between two comments."""
+
+FIGURES_EVERY = 2.0
+"""Seconds between two looks at processes, at least."""
+
+FIGURES_AT_MOST = 86400.0
+"""And at most: timers do not count for ever."""
+
+SEND_BUFFER = 16 * 1024
+"""Bytes that the system may hold for a reader who does not read; Linux doubles them."""
+
+
+@dataclass(eq=False)
+class Reader:
+    """Somebody who watches.
+
+    Attributes:
+        kernel_id: The only kernel that is watched; None for all.
+        end: Ends the stream.
+        since: The revision of the latest snapshot.
+        outlet: The way out.
+        clock: Looks at processes for this reader.
+    """
+
+    kernel_id: str | None
+    end: Callable[[], None]
+    since: int = 0
+    outlet: sse.Outlet = field(init=False)
+    clock: PeriodicCallback | None = None
+
+
+class Watchers:
+    """All who watch; while there are none, nothing is done."""
+
+    def __init__(self, tracker: Tracker, inspector: Inspector, limit: int, log: Logger) -> None:
+        """Begin with nobody.
+
+        Args:
+            tracker: Who knows.
+            inspector: Looks at processes.
+            limit: How many may watch at a time.
+            log: Where failures are told.
+        """
+        self._tracker = tracker
+        self._inspector = inspector
+        self._limit = limit
+        self._log = log
+        self._readers: dict[str | None, set[Reader]] = defaultdict(set)
+        self._encoded: dict[str, tuple[Kernel, bytes]] = {}
+        self._merging: Merging | None = None
+        self._clock = PeriodicCallback(self._keep_alive, KEEP_ALIVE_EVERY * 1000)
+
+    def __len__(self) -> int:
+        """Count those who watch."""
+        return sum(map(len, self._readers.values()))
+
+    @property
+    def is_full(self) -> bool:
+        """Whether nobody else may watch."""
+        return len(self) >= self._limit
+
+    # -- they come and go ----------------------------------------------------------------
+
+    def join(self, reader: Reader, write: sse.Write, figures: float | None) -> None:
+        """Send somebody a snapshot, and from now on all changes.
+
+        Args:
+            reader: Who watches.
+            write: Writes bytes to them.
+            figures: Seconds between two looks at processes; None for no looks.
+        """
+        if self._merging is None:
+            self._merging = Merging(self._tracker, self._tell)
+            self._clock.start()
+        self._readers[reader.kernel_id].add(reader)
+        reader.outlet = sse.Outlet(write, lambda: self._snapshot(reader))
+        if figures is not None:
+            reader.clock = PeriodicCallback(lambda: self._send_figures(reader), figures * 1000)
+            reader.clock.start()
+            spawn(self._send_figures(reader), "A look at processes", self._log)
+
+    def leave(self, reader: Reader) -> None:
+        """Send somebody nothing more."""
+        readers = self._readers.get(reader.kernel_id, set())
+        readers.discard(reader)
+        if not readers:
+            self._readers.pop(reader.kernel_id, None)
+        if reader.clock is not None:
+            reader.clock.stop()
+        if not self._readers and self._merging is not None:
+            self._merging.close()
+            self._merging = None
+            self._clock.stop()
+            self._encoded.clear()
+
+    def close(self) -> None:
+        """End all streams: the server stops."""
+        for reader in self._all():
+            reader.end()
+
+    def _all(self) -> list[Reader]:
+        return [each for readers in self._readers.values() for each in readers]
+
+    # -- they are told -------------------------------------------------------------------
+
+    def _tell(self, news: News) -> None:
+        concerned = [*self._readers.get(None, ()), *self._readers.get(news.id, ())]
+        if isinstance(news, Gone):
+            self._encoded.pop(news.id, None)
+            event = sse.event("removed", _bytes(views.removed(news.id, news.revision)))
+        elif concerned:
+            event = sse.event("change", self._status(news))
+        for reader in concerned:
+            if news.revision > reader.since:
+                reader.outlet.send(event)
+        if isinstance(news, Gone):
+            for reader in tuple(self._readers.get(news.id, ())):
+                reader.end()
+
+    def _snapshot(self, reader: Reader) -> Iterable[bytes]:
+        reader.since = self._tracker.revision
+        only = reader.kernel_id
+        kernels = [each for each in self._tracker if only in (None, each.id)]
+        return sse.framed("snapshot", self._list(reader.since, kernels))
+
+    def _list(self, revision: int, kernels: list[Kernel]) -> Iterable[bytes]:
+        # Kernel by kernel, so that a thousand of them are never in memory for one slow reader.
+        yield b'{"revision": %d, "kernels": [' % revision
+        for number, kernel in enumerate(kernels):
+            yield b", " * bool(number) + self._status(kernel)
+        yield b"]}"
+
+    def _status(self, kernel: Kernel) -> bytes:
+        """Encode a status, once for all readers."""
+        known = self._encoded.get(kernel.id)
+        if known is None or known[0] is not kernel:
+            known = self._encoded[kernel.id] = (kernel, _bytes(views.status(kernel)))
+        return known[1]
+
+    def _keep_alive(self) -> None:
+        for reader in self._all():
+            if reader.outlet.is_idle:
+                reader.outlet.send(sse.KEEP_ALIVE)
+
+    async def _send_figures(self, reader: Reader) -> None:
+        only = reader.kernel_id
+        kernels = [each for each in self._tracker if only in (None, each.id)]
+        figures = await self._inspector.inspect(kernels)
+        if reader.outlet.is_idle:
+            reader.outlet.send(sse.event("figures", _bytes(views.inspections(figures))))
+
+
+def _bytes(data: views.JSON) -> bytes:
+    return json.dumps(data).encode()
+
+
+class WatchHandler(WatchingHandler):
+    """``GET /api/kernels/watch`` and ``/api/kernels/ID/watch``."""
+
+    watchers: Watchers
+
+    def initialize(self, watchers: Watchers) -> None:
+        """Take all who watch."""
+        self.watchers = watchers
+        self.ended: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    @web.authenticated
+    @authorized(action="read", resource=RESOURCE)
+    async def get(self, kernel_id: str | None = None) -> None:
+        """Stream changes until the reader goes away, the kernel is removed or the server stops."""
+        figures = self.number("figures", None)
+        if kernel_id is not None:
+            self.known(kernel_id)
+        if self.watchers.is_full:
+            message = (
+                f"{len(self.watchers)} watch already, no more are allowed: try again later, "
+                "or have the administrator raise KernelStatusApp.max_watchers."
+            )
+            self.set_header("Retry-After", "15")
+            self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, message, "too many watchers")
+        await self.meet_all()
+        self._begin()
+        reader = Reader(kernel_id, self._end)
+        self.watchers.join(reader, self._write_piece, _interval(figures))
+        try:
+            await self.ended
+        finally:
+            self.watchers.leave(reader)
+
+    def _end(self) -> None:
+        """End the stream, at once: the server may be about to stop."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+            self.finish()
+
+    def _begin(self) -> None:
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.set_header("Cache-Control", "no-cache, no-transform")
+        # nginx, and what is like it, would collect the events.
+        self.set_header("X-Accel-Buffering", "no")
+        stream: Any = self.request.connection.stream  # type: ignore[union-attr]
+        stream.set_nodelay(True)
+        stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
+
+    def _write_piece(self, piece: bytes) -> asyncio.Future[None]:
+        self.write(piece)
+        return self.flush()
+
+    def on_connection_close(self) -> None:
+        """Send nothing more to somebody who hung up."""
+        if not self.ended.done():
+            self.ended.set_result(None)
+
+
+def _interval(figures: float | None) -> float | None:
+    return None if figures is None else min(max(figures, FIGURES_EVERY), FIGURES_AT_MOST)
