@@ -98,14 +98,15 @@ class KernelStatusApp(ExtensionApp):
         return self.supervisor
 
     def initialize_settings(self) -> None:
-        """Give the tracker to handlers and other extensions."""
+        """Give the tracker to handlers, other extensions and the event bus."""
         supervisor = self._supervise()
-        plug_in_late(self.serverapp, supervisor)
-        plug_in_websockets(self.serverapp, supervisor)
+        serverapp: Any = self.serverapp
+        plug_in_late(serverapp, supervisor)
+        plug_in_websockets(serverapp, supervisor)
         # ExtensionApp copies the server's settings before this call and writes them back after.
         self.settings.pop("kernel_websocket_connection_class", None)
         self.settings["kernel_status"] = supervisor.tracker
-        supervisor.tracker.listen(Events(self.serverapp.event_logger, self.log).changed)
+        supervisor.tracker.listen(Events(serverapp.event_logger, self.log).changed)
 
     def initialize_handlers(self) -> None:
         """Add the routes."""
@@ -113,6 +114,7 @@ class KernelStatusApp(ExtensionApp):
         inspector = Inspector(supervisor.is_here)
         watchers = Watchers(supervisor.tracker, inspector, self.max_watchers, self.log)
         supervisor.when_ended(watchers.close)
+        supervisor.remotes.is_watched = lambda: len(watchers) > 0
         self.handlers.extend(routes(Parts(self.max_wait, watchers, inspector)))
         self._measure(supervisor.tracker, watchers)
 

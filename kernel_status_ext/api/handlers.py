@@ -45,6 +45,12 @@ class KernelHandler(APIHandler):
         manager: Any = self.kernel_manager
         await ensure_async(manager.list_kernels())
 
+    async def looked_at(self, kernel_id: str) -> Kernel:
+        """Return a kernel as it is now, wherever it runs, or answer 404."""
+        manager: Any = self.kernel_manager
+        await manager.look_at(kernel_id)
+        return self.known(kernel_id)
+
     def known(self, kernel_id: str) -> Kernel:
         """Return a kernel, or answer 404."""
         kernel = self.tracker.get(kernel_id)

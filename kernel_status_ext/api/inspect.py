@@ -32,7 +32,7 @@ class InspectHandler(WatchingHandler):
             found = await self.inspector.inspect(list(self.tracker), full=full)
             self.finish(json.dumps({"kernels": views.inspections(found)}))
         else:
-            kernel = self.known(kernel_id)
+            kernel = await self.looked_at(kernel_id)
             found = await self.inspector.inspect([kernel], full=full)
             self.finish(json.dumps(views.inspection(found[kernel_id])))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from http import HTTPStatus
-from typing import Any
+from typing import Any, NoReturn
 
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
@@ -31,7 +31,7 @@ class StatusHandler(WatchingHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, kernel_id: str) -> None:
         """Answer with all that is known of a kernel's present."""
-        self.finish(json.dumps(views.status(self.known(kernel_id))))
+        self.finish(json.dumps(views.status(await self.looked_at(kernel_id))))
 
 
 class HistoryHandler(WatchingHandler):
@@ -41,7 +41,7 @@ class HistoryHandler(WatchingHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, kernel_id: str) -> None:
         """Answer with the kernel's story, oldest first."""
-        self.known(kernel_id)
+        await self.looked_at(kernel_id)
         self.finish(json.dumps(views.history(*self.tracker.story(kernel_id))))
 
 
@@ -58,7 +58,7 @@ class WaitHandler(WatchingHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, kernel_id: str) -> None:
         """Answer when the kernel is in the wanted state, or why it is not."""
-        self.known(kernel_id)
+        await self.looked_at(kernel_id)
         since = self.number("since", None, whole=True)
         timeout = self.number("timeout", 30.0)
         target = self._target(change=since is not None)
@@ -100,6 +100,12 @@ class WaitHandler(WatchingHandler):
         return bool(self.get_query_arguments(name))
 
 
+UNAVAILABLE = HTTPStatus.SERVICE_UNAVAILABLE
+
+ELSEWHERE = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
+"""Answers of the server where a kernel runs that are passed on; anything else is a 503."""
+
+
 class ActionHandler(KernelHandler):
     """``POST /api/kernels/ID/restart`` and ``.../interrupt``: the two core routes replaced.
 
@@ -115,13 +121,25 @@ class ActionHandler(KernelHandler):
     @authorized(action="write", resource=RESOURCE)
     async def post(self, kernel_id: str, action: str) -> None:
         """Restart or interrupt, or say why not."""
-        kernel = self.known(kernel_id)
+        kernel = await self.looked_at(kernel_id)
         refused = refusal(kernel, Action(action))
         if refused:
             self.refuse(HTTPStatus.CONFLICT, refused, f"kernel is {kernel.status}", kernel)
         if kernel_id not in self.manager:
             self.refuse_unknown(kernel_id)
-        await getattr(self, action)(kernel_id)
+        try:
+            await getattr(self, action)(kernel_id)
+        except web.HTTPError as error:
+            # jupyter_server 2.21, gateway_request: the server where the kernel runs refused.
+            self._refuse_from_elsewhere(kernel, action, error)
+
+    def _refuse_from_elsewhere(self, kernel: Kernel, action: str, error: web.HTTPError) -> NoReturn:
+        told = (error.log_message or "") % error.args
+        message = (
+            f"Kernel {kernel.id} is {kernel.status}, its {action} failed where it runs: {told}"
+        )
+        code = HTTPStatus(error.status_code) if error.status_code in ELSEWHERE else UNAVAILABLE
+        self.refuse(code, message, kernel.reason or "refused where it runs", kernel)
 
     async def interrupt(self, kernel_id: str) -> None:
         """Interrupt."""

@@ -198,7 +198,7 @@ class WatchHandler(WatchingHandler):
         """Stream changes until the reader goes away, the kernel is removed or the server stops."""
         figures = self.number("figures", None)
         if kernel_id is not None:
-            self.known(kernel_id)
+            await self.looked_at(kernel_id)
         if self.watchers.is_full:
             message = (
                 f"{len(self.watchers)} watch already, no more are allowed: try again later, "

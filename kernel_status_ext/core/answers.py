@@ -214,16 +214,20 @@ def reported(kernel: Kernel, event: Reported) -> Step:
     if word is ExecutionState.DEAD:
         if kernel.status is Status.DEAD:
             return Step(kernel)
-        return dead(kernel, Cause.REMOTE, causes.sentence(causes.DEAD_ELSEWHERE))
-    if kernel.status is Status.RESTARTING and REPORTED_STATUS[word] is not Status.CONNECTED:
+        return dead(kernel, Cause.REMOTE, event.reason or causes.sentence(causes.DEAD_ELSEWHERE))
+    if kernel.status is Status.RESTARTING and word is ExecutionState.STARTING:
         return Step(kernel)
     unheard = word is ExecutionState.UNKNOWN
+    was_there = kernel.reported is not None
+    came_back = kernel.status is Status.RESTARTING and was_there and not unheard
+    began_anew = kernel.status is Status.CONNECTED and word is ExecutionState.STARTING
     return Step(
         replace(
             kernel,
             status=REPORTED_STATUS[word],
-            reason=causes.sentence(causes.UNHEARD) if unheard else "",
+            reason=(event.reason or causes.sentence(causes.UNHEARD)) if unheard else "",
             cause=Cause.REMOTE if unheard else None,
+            generation=kernel.generation + (came_back or began_anew),
             reported=word,
         )
     )

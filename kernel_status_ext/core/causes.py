@@ -224,6 +224,18 @@ def sentence(happened: str, *next_steps: str) -> str:
     return "; ".join([happened, *(step for step in next_steps if step)]) + "."
 
 
+def nobody_elsewhere(said: str) -> str:
+    """Word that the server which runs a kernel does not answer."""
+    happened = f"The server that runs the kernel cannot be reached ({said.rstrip('.')})"
+    return sentence(happened, "ask whoever runs it, or wait until it is back")
+
+
+def no_answer_elsewhere(waited: float) -> str:
+    """Word that a kernel elsewhere does not answer, after so many seconds."""
+    happened = f"The kernel has not answered for {waited:g} s where it runs"
+    return sentence(happened, "wait, or restart it")
+
+
 def overdue(waited: float) -> str:
     """Word a start that takes too long (seconds)."""
     return sentence(

@@ -116,7 +116,7 @@ class Kernel:
     @property
     def next_generation(self) -> int:
         """The number of the process that would be started next."""
-        return self.generation + 1 if self.launched else 0
+        return self.generation + 1 if self.launched or self.generation else 0
 
 
 def _execution_state(kernel: Kernel) -> ExecutionState:
@@ -277,9 +277,11 @@ class ChildOutOfMemory(Event):
 
 @dataclass(frozen=True, slots=True)
 class Reported(Event):
-    """The manager of a kernel without a visible process said what the kernel does."""
+    """The manager of a kernel without a visible process said what the kernel does, or why not."""
 
     execution_state: ExecutionState
+    reason: str = ""
+    """Why that is so, where it is told."""
 
 
 # -- notices: what follows from an event, beside the new kernel --------------------------------

@@ -119,7 +119,7 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
     async def __restart(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
         charge = self.kernel_status.charge(kernel_id)
         if charge is None or not self.kernel_status.sees(kernel_id):
-            return await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
+            return await self.__restart_elsewhere(kernel_id, *args, **kwargs)
         self.kernel_status.look(kernel_id)
         if charge.manager.status == Status.DEAD:
             # There is nobody to be asked politely (and no provisioner if it never came).
@@ -136,6 +136,15 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
                 raise failures.as_http(charge.manager, error) from error
         _take_exception(answer)
         return answer
+
+    async def __restart_elsewhere(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
+        if kernel_id in self.kernel_status.remotes:
+            self.kernel_status.restart_requested(kernel_id)
+        try:
+            return await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
+        finally:
+            # Also if it failed: what its process does now has to be found out.
+            self.kernel_status.remotes.begin_again(kernel_id)
 
     async def shutdown_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
         """Shut a kernel down in any status; a dead one is removed."""

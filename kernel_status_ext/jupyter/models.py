@@ -6,8 +6,12 @@ import inspect
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
+from jupyter_core.utils import ensure_async
+from tornado import web
+
 from .. import views
 from .charge import listing, many
+from .gateway import last_model
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -21,14 +25,33 @@ class ToldModels(Base):
     """Makes the models of Jupyter's own calls of what the tracker knows."""
 
     kernel_status: Supervisor
+    __heard: dict[str, Any] = {}  # noqa: RUF012 - replaced, never changed
+    """What upstream's list told last, by id."""
 
     def kernel_model(self, kernel_id: str) -> Any:
         """Make the model, with ``status`` and ``reason``, and a dead one's last words."""
         # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
         alone = not listing()
+        if alone and kernel_id in self.kernel_status.remotes:
+            return self.__model_from_elsewhere(kernel_id)
+        return self.__model_known_here(kernel_id, alone=alone)
+
+    def __model_known_here(self, kernel_id: str, *, alone: bool) -> Any:
         return _then(
             super().kernel_model(kernel_id), lambda model: self.__extended(model, alone=alone)
         )
+
+    async def __model_from_elsewhere(self, kernel_id: str) -> Any:
+        # Upstream answers what the gateway said when somebody listed last.
+        await self.kernel_status.remotes.look()
+        if kernel_id not in self._kernels:
+            raise web.HTTPError(404, f"Kernel {kernel_id} does not exist any more where it ran.")
+        return await ensure_async(self.__model_known_here(kernel_id, alone=True))
+
+    async def look_at(self, kernel_id: str) -> None:
+        """Find out what a kernel does of which nobody tells us: one that runs elsewhere."""
+        if kernel_id in self.kernel_status.remotes:
+            await self.kernel_status.remotes.look()
 
     def list_kernel_ids(self) -> list[str]:
         """List the ids of all kernels; external ones come and go here."""
@@ -44,28 +67,43 @@ class ToldModels(Base):
                 del self.kernel_id_to_connection_file[kernel_id]
 
     def list_kernels(self, *args: Any, **kwargs: Any) -> Any:
-        """List all kernels, with ``status`` and ``reason``."""
+        """List all kernels, with ``status`` and ``reason``, also when their gateway is away."""
         # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
-
         self.__forget_deleted()
+        if self.kernel_status.remotes:
+            return self.__list_after_a_look()
+        return self.__list(*args, **kwargs)
 
+    def __list(self, *args: Any, **kwargs: Any) -> Any:
         def extended(models: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
             self.kernel_status.forget_others(set(self._kernels))
-            return [self.__extended(model, alone=False) for model in models]
+            self.__heard = {model["id"]: model for model in models}
+            return [self.__extended(model, alone=False, heard=True) for model in models]
 
         with many():
             return _then(super().list_kernels(*args, **kwargs), extended)
 
-    def __extended(self, model: dict[str, Any] | None, *, alone: bool) -> dict[str, Any] | None:
+    async def __list_after_a_look(self) -> list[dict[str, Any] | None]:
+        await self.kernel_status.remotes.look()
+        ids = self.list_kernel_ids()
+        models = [self.__heard.get(each) or last_model(self._kernels[each]) for each in ids]
+        return [self.__extended(model, alone=False) for model in models]
+
+    async def hear_of_all(self) -> None:
+        """Ask the server where the kernels run what they do, and tell the tracker."""
+        await ensure_async(self.__list())
+
+    def __extended(
+        self, model: dict[str, Any] | None, *, alone: bool, heard: bool = False
+    ) -> dict[str, Any] | None:
         if model is None:
             # The gateway's kernel_model when its remote does not know the kernel any more.
             return None
         kernel_id = model["id"]
         self.kernel_status.meet(self._kernels[kernel_id], kernel_id)
-        if not self.kernel_status.knows(kernel_id):
-            # No worse than stock: what the remote server says of it stands.
-            self.kernel_status.reported(kernel_id, model.get("execution_state", ""))
-            return {**self.__told(kernel_id, alone=alone), **model}
+        if heard:
+            word, why = model.get("execution_state", ""), model.get("reason") or ""
+            self.kernel_status.remotes.reported(kernel_id, word, why)
         moment = views.iso(self._kernels[kernel_id].last_activity)
         return {**model, "last_activity": moment, **self.__told(kernel_id, alone=alone)}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ..core.words import Status
-from .charge import many
+from .charge import listing, many
 
 if TYPE_CHECKING:
     # For the type checker the mixins have no base: what they call on super() is dynamic.
@@ -20,8 +20,17 @@ class ReviveSessions(Base):
     async def row_to_model(self, *args: Any, **kwargs: Any) -> Any:
         """Make a session's model; what only a kernel's own model has is not in it."""
         # jupyter_server 2.21, SessionManager.row_to_model
+        if not listing():
+            await self.kernel_manager.kernel_status.remotes.look()
         with many():
             return await super().row_to_model(*args, **kwargs)
+
+    async def list_sessions(self) -> Any:
+        """List all sessions, after one look at the kernels that run elsewhere."""
+        # jupyter_server 2.21, SessionManager.list_sessions
+        await self.kernel_manager.kernel_status.remotes.look()
+        with many():
+            return await super().list_sessions()
 
     async def session_exists(self, path: str) -> bool:
         """Tell whether a path has a session; ``POST /api/sessions`` asks it, and nobody else."""

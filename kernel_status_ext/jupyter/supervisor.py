@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from functools import partial
 from logging import Logger
 from typing import Any
@@ -19,13 +18,12 @@ from ..core.model import (
     Notice,
     ProcessExited,
     ProcessStarted,
-    Reported,
     RestartRequested,
     ShutdownCompleted,
     ShutdownRequested,
 )
 from ..core.remains import Remains
-from ..core.words import ExecutionState, RequestedBy, Status
+from ..core.words import RequestedBy, Status
 from ..tracking.follower import Follower, Senses
 from ..tracking.foreign import ForeignFollower
 from ..tracking.iopub import Reader
@@ -37,6 +35,7 @@ from .afterlife import Afterlife
 from .charge import Charge, Manager, Settings, Sight, requested_by
 from .clients import Clients
 from .launches import Launch, Launches
+from .remotes import Remotes
 from .restarting import Restarting
 from .turns import Turn
 from .wires import make_wire
@@ -45,6 +44,7 @@ CHILDREN_LOST = (
     "Kernel %s: its memory group counted %d out-of-memory kill(s) that it survived; "
     "a process that it started may be gone"
 )
+GONE_ELSEWHERE = "The kernel was removed where it runs."
 
 
 class Supervisor:
@@ -66,10 +66,16 @@ class Supervisor:
         self.launches = Launches(settings, log)
         self._senses = Senses(self.tracker, Reader(log), Ward(), log)
         self.clients = Clients(self.tracker, self._announce)
+        self.remotes = Remotes(self.tracker, log)
         self._charges: dict[str, Charge] = {}
         self._loop = IOLoop.current()
         self._when_ended: list[Callable[[], None]] = []
         self.is_stopping = False
+
+    def serve(self, mapping: Any) -> None:
+        """Get to know the manager of all kernels."""
+        self.afterlife.mapping = mapping
+        self.remotes.ask = mapping.hear_of_all
 
     # -- kernels come and go -------------------------------------------------------------
 
@@ -93,6 +99,8 @@ class Supervisor:
             charge.started.set()
             own = sight is Sight.OWN
             self.tracker.add(kernel_id, name, Status.STARTING if own else Status.UNKNOWN)
+            if sight is Sight.REMOTE:
+                self.remotes.begin(charge)
         return charge
 
     def sees(self, kernel_id: str) -> bool:
@@ -125,22 +133,30 @@ class Supervisor:
         listed = self.afterlife.mapping
         return [each for each in self._charges.values() if each.kernel_id not in listed]
 
-    def forget(self, kernel_id: str) -> None:
-        """Let a kernel go that its manager does not have any more."""
+    def forget(self, kernel_id: str, why: str = "") -> None:
+        """Let a kernel go that its manager does not have any more.
+
+        Args:
+            kernel_id: The kernel.
+            why: What became of it, if it went behind our back.
+        """
+        if kernel_id in self.remotes and not why:
+            self.shutdown_requested(kernel_id)
         kernel = self.tracker.get(kernel_id)
         if kernel is not None and kernel.status is Status.TERMINATING:
             self.shutdown_completed(kernel_id)
+        self.remotes.forget(kernel_id)
         charge = self._charges.pop(kernel_id, None)
         if charge is not None:
             charge.stop_following()
             self.afterlife.keep(charge)
-        self.tracker.remove(kernel_id)
+        self.tracker.remove(kernel_id, why)
 
     def forget_others(self, known: set[str]) -> None:
         """Let those go that were removed behind our back (gateway, external kernels)."""
         for charge in list(self._charges.values()):
             if charge.sight is not Sight.OWN and charge.kernel_id not in known:
-                self.forget(charge.kernel_id)
+                self.forget(charge.kernel_id, GONE_ELSEWHERE)
 
     def stopping(self) -> None:
         """Record that from now on it is the server's end that ends kernels."""
@@ -172,6 +188,7 @@ class Supervisor:
         kernel = self.tracker.get(charge.kernel_id) if charge else None
         if charge is not None and kernel is not None and kernel.status is Status.STARTING:
             charge.sight = Sight.REMOTE
+            self.remotes.begin(charge)
 
     def meet(self, manager: Manager, kernel_id: str) -> None:
         """Know a kernel that was met running; follow it if its sockets are here."""
@@ -193,12 +210,6 @@ class Supervisor:
         """Tell whether it is still the same process."""
         charge, kernel = self._charges.get(kernel_id), self.tracker.get(kernel_id)
         return charge is not None and kernel is not None and charge.buffered == kernel.generation
-
-    def reported(self, kernel_id: str, word: str) -> None:
-        """Take in what the manager of a kernel that runs elsewhere says of it."""
-        with suppress(ValueError):
-            state = ExecutionState(word)
-            self._feed(kernel_id, Reported, execution_state=state)
 
     # -- processes come and go -----------------------------------------------------------
 

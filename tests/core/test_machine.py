@@ -50,6 +50,7 @@ from kernel_status_ext.core.model import (
     ProcessExited,
     ProcessFound,
     ProcessStarted,
+    Reported,
     Request,
     Step,
     Surprise,
@@ -218,10 +219,12 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def generations_grow_one_by_one(self) -> None:
-        """Only a start makes the next generation, and only an automatic one is counted."""
+        """Only a start makes the next generation, here or elsewhere; an automatic one counts."""
         before, kernel = self.before, self.kernel
         if kernel.generation != before.generation:
-            assert isinstance(self.event, ProcessStarted)
+            ready = before.status in (Status.RESTARTING, Status.CONNECTED)
+            restarted_elsewhere = ready and not before.launched
+            assert isinstance(self.event, Reported if restarted_elsewhere else ProcessStarted)
             assert kernel.generation == before.generation + 1
         counted = kernel.restart_count - before.restart_count
         begun = isinstance(self.event_or_none, ProcessStarted) and kernel is not before

@@ -1,0 +1,226 @@
+"""Kernels that run elsewhere: looked at while somebody asks, probed once for each process."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from logging import Logger
+from typing import Any
+
+from tornado import web
+from tornado.httpclient import HTTPClientError
+from tornado.ioloop import IOLoop, PeriodicCallback
+
+from ..core.causes import no_answer_elsewhere, nobody_elsewhere
+from ..core.model import Reported
+from ..core.words import ExecutionState
+from ..tracking.tasks import not_before, spawn
+from ..tracking.tracker import Tracker
+from .charge import Charge
+from .gateway import is_behind_gateway, kernel_answers
+
+LOOK_EVERY = 1.0
+"""Seconds between looks while somebody waits or watches."""
+
+SHOWN_AFTER = 5.0
+"""Seconds after which what was known last is answered: whoever asks must not wait for ever."""
+
+SILENT_AFTER = 30.0
+"""Seconds without an answer, of the server there or of a kernel, after which it is unknown."""
+
+ASK_AGAIN = 1.0
+"""Seconds between two attempts to reach a kernel for one probe."""
+
+UNREACHABLE = (web.HTTPError, HTTPClientError, OSError, asyncio.TimeoutError)
+"""What asking another server may raise when it is not there, or in no state to answer."""
+
+
+@dataclass(eq=False)
+class Remote:
+    """One kernel that runs elsewhere.
+
+    Attributes:
+        charge: What is held for it.
+        answered: Whether its present process has answered.
+        said: What the server there said of it last.
+        overdue: Why it is unknown; empty unless its process was silent for long.
+        probe: The task that asks its present process.
+    """
+
+    charge: Charge
+    answered: bool
+    said: str = ""
+    overdue: str = ""
+    probe: asyncio.Task[Any] | None = None
+
+
+class Remotes:
+    """All kernels that run elsewhere."""
+
+    def __init__(self, tracker: Tracker, log: Logger) -> None:
+        """Begin with none.
+
+        Args:
+            tracker: Who is told.
+            log: Where failures are told.
+        """
+        self.is_watched: Callable[[], bool] = lambda: False
+        self.ask: Callable[[], Awaitable[None]]
+        self._tracker = tracker
+        self._log = log
+        self._remotes: dict[str, Remote] = {}
+        self._lock = asyncio.Lock()
+        self._loop = IOLoop.current()
+        self._looked_at = 0.0
+        self._clock = PeriodicCallback(self._look_for_those_who_wait, LOOK_EVERY * 1000)
+
+    def __contains__(self, kernel_id: object) -> bool:
+        """Tell whether a kernel runs elsewhere."""
+        return kernel_id in self._remotes
+
+    def __len__(self) -> int:
+        """Count them."""
+        return len(self._remotes)
+
+    # -- they come and go ----------------------------------------------------------------
+
+    def begin(self, charge: Charge) -> None:
+        """Follow a kernel, or its next process."""
+        self.forget(charge.kernel_id)
+        remote = Remote(charge, answered=not is_behind_gateway(charge.manager))
+        self._remotes[charge.kernel_id] = remote
+        if not self._clock.is_running():
+            self._clock.start()
+        if not remote.answered:
+            self._tell(remote, ExecutionState.STARTING)
+            self._begin_probe(remote)
+
+    def begin_again(self, kernel_id: str) -> None:
+        """Follow the next process of a kernel, if it runs elsewhere."""
+        remote = self._remotes.get(kernel_id)
+        if remote is not None:
+            self.begin(remote.charge)
+
+    def forget(self, kernel_id: str) -> None:
+        """Follow a kernel no more."""
+        remote = self._remotes.pop(kernel_id, None)
+        if remote is not None and remote.probe is not None:
+            remote.probe.cancel()
+        if not self._remotes:
+            self._clock.stop()
+
+    # -- they are looked at --------------------------------------------------------------
+
+    async def look(self) -> None:
+        """Find out what they do now, or give up waiting for it after some seconds."""
+        if self._remotes:
+            work = self._look_after(self._loop.time())
+            task = spawn(work, "Looking at kernels that run elsewhere", self._log)
+            await asyncio.wait([task], timeout=SHOWN_AFTER)
+
+    async def _look_after(self, moment: float) -> None:
+        async with self._lock:
+            if self._looked_at > moment:
+                # Somebody else's look has begun since, and is over.
+                return
+            began = self._loop.time()
+            try:
+                await asyncio.wait_for(ensure(self.ask()), SILENT_AFTER)
+            except UNREACHABLE as error:
+                self._lost(nobody_elsewhere(_said(error)))
+            self._looked_at = began
+
+    async def _look_for_those_who_wait(self) -> None:
+        if self._tracker.waiting or self.is_watched():
+            await self.look()
+
+    def _lost(self, reason: str) -> None:
+        for remote in self._remotes.values():
+            self._tell(remote, ExecutionState.UNKNOWN, reason)
+
+    def reported(self, kernel_id: str, word: str, reason: str) -> None:
+        """Take in what the server there says of a kernel.
+
+        Args:
+            kernel_id: The kernel.
+            word: The ``execution_state`` of its model.
+            reason: Its reason, where that server tells one.
+        """
+        remote = self._remotes.get(kernel_id)
+        if remote is None:
+            return
+        if word in ("starting", "restarting") and remote.answered and remote.said in WORKING:
+            # It has another process since, which nobody here asked for.
+            self.begin(remote.charge)
+            return
+        remote.said = word
+        self._tell(remote, *self._judged(remote, word, reason))
+
+    def _judged(self, remote: Remote, word: str, reason: str) -> tuple[ExecutionState, str]:
+        """Say what is known, of what is said and of what its process has answered."""
+        if word in ("dead", "unknown"):
+            return ExecutionState(word), reason
+        if remote.answered:
+            return (ExecutionState(word) if word in WORKING else ExecutionState.IDLE), ""
+        if remote.overdue and word == "busy":
+            # Some kernels answer nothing while they work.
+            return ExecutionState.BUSY, ""
+        self._begin_probe(remote)
+        if remote.overdue:
+            return ExecutionState.UNKNOWN, remote.overdue
+        return ExecutionState.STARTING, ""
+
+    def _tell(self, remote: Remote, word: ExecutionState, reason: str = "") -> None:
+        kernel = self._tracker.get(remote.charge.kernel_id)
+        if kernel is not None:
+            event = Reported(kernel.generation, self._tracker.now(), word, reason)
+            self._tracker.feed(kernel.id, event)
+
+    # -- they are probed -----------------------------------------------------------------
+
+    def _begin_probe(self, remote: Remote) -> None:
+        if remote.probe is None or remote.probe.done():
+            what = f"Kernel {remote.charge.kernel_id}: the probe of a remote process"
+            remote.probe = spawn(self._probe(remote), what, self._log)
+
+    async def _probe(self, remote: Remote) -> None:
+        kernel_id = remote.charge.kernel_id
+        try:
+            await asyncio.wait_for(self._answer(kernel_id), SILENT_AFTER)
+        except asyncio.TimeoutError:
+            remote.overdue = no_answer_elsewhere(SILENT_AFTER)
+            if remote.said != "busy":
+                self._tell(remote, ExecutionState.UNKNOWN, remote.overdue)
+            return
+        remote.answered, remote.overdue = True, ""
+        self._tell(remote, ExecutionState.IDLE)
+        await self.look()
+
+    async def _answer(self, kernel_id: str) -> None:
+        while True:
+            began = self._loop.time()
+            try:
+                await kernel_answers(kernel_id)
+            except UNREACHABLE as error:
+                self._log.debug("Kernel %s does not answer: %s", kernel_id, error)
+                await not_before(began + ASK_AGAIN)
+            else:
+                return
+
+
+WORKING = ("idle", "busy")
+
+
+async def ensure(coming: Awaitable[None]) -> None:
+    """Make a coroutine of anything that can be awaited."""
+    await coming
+
+
+def _said(error: BaseException) -> str:
+    if isinstance(error, asyncio.TimeoutError):
+        return f"no answer within {SILENT_AFTER:g} s"
+    # jupyter_server 2.21, gateway_request raises its own sentence from what really happened.
+    happened = error.__cause__ or error
+    told = getattr(happened, "strerror", None) or str(happened)
+    return " ".join(told.split()) or type(happened).__name__
