@@ -196,7 +196,7 @@ def test_behind_a_gateway_the_models_carry_the_remote_state(remote: Server) -> N
 
 
 def test_behind_a_gateway_that_goes_away_the_server_still_stops() -> None:
-    """A remote that is gone costs no more than with stock, and the server stops on SIGTERM."""
+    """The list still answers when a remote is gone, and the server stops on SIGTERM."""
     with (
         Server("--ServerApp.disable_check_xsrf=True", stock=True) as remote,
         behind(remote) as server,
@@ -206,5 +206,5 @@ def test_behind_a_gateway_that_goes_away_the_server_still_stops() -> None:
             each.start_kernel("python3")
         remote.stop()
         codes = [each.http.get("api/kernels").status_code for each in (server, stock)]
-        assert codes[0] == codes[1]
+        assert codes == [200, 503]
         assert server.stop().returncode == 0
