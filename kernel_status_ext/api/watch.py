@@ -197,8 +197,9 @@ class WatchHandler(WatchingHandler):
     async def get(self, kernel_id: str | None = None) -> None:
         """Stream changes until the reader goes away, the kernel is removed or the server stops."""
         figures = self.number("figures", None)
+        await self.meet_all()
         if kernel_id is not None:
-            await self.looked_at(kernel_id)
+            self.known(kernel_id)
         if self.watchers.is_full:
             message = (
                 f"{len(self.watchers)} watch already, no more are allowed: try again later, "
@@ -206,7 +207,6 @@ class WatchHandler(WatchingHandler):
             )
             self.set_header("Retry-After", "15")
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, message, "too many watchers")
-        await self.meet_all()
         self._begin()
         reader = Reader(kernel_id, self._end)
         self.watchers.join(reader, self._write_piece, _interval(figures))
@@ -227,6 +227,8 @@ class WatchHandler(WatchingHandler):
         # nginx, and what is like it, would collect the events.
         self.set_header("X-Accel-Buffering", "no")
         stream: Any = self.request.connection.stream  # type: ignore[union-attr]
+        if stream.closed():
+            raise web.Finish
         stream.set_nodelay(True)
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 
