@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextvars import Context
 from logging import Logger
 from pathlib import Path
 
@@ -48,8 +47,7 @@ class Events:
     def changed(self, change: Change) -> None:
         """Emit what follows from a change; for the tracker's ``listen``."""
         for schema_id, data in told(change):
-            # In a context of its own: what subscribers do is nobody's turn, on nobody's behalf.
-            Context().run(self._emit, schema_id, data)
+            self._emit(schema_id, data)
 
     def _emit(self, schema_id: str, data: views.JSON) -> None:
         try:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
+from contextvars import Context
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from logging import Logger
@@ -181,7 +182,8 @@ class Tracker:
     def _tell(self, change: Change) -> None:
         for listener in tuple(self._listeners):
             try:
-                listener(change)
+                # In a context of its own: tasks that it starts are on nobody's behalf.
+                Context().run(listener, change)
             except Exception:  # noqa: BLE001
                 # A boundary: a listener of somebody else must not stop the truth.
                 kernel = change.after or change.before
