@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from logging import Logger
@@ -10,7 +11,7 @@ from typing import Any
 
 from tornado import web
 from tornado.httpclient import HTTPClientError
-from tornado.ioloop import IOLoop, PeriodicCallback
+from tornado.ioloop import PeriodicCallback
 
 from ..core.causes import no_answer_elsewhere, nobody_elsewhere
 from ..core.model import Reported
@@ -71,7 +72,6 @@ class Remotes:
         self._log = log
         self._remotes: dict[str, Remote] = {}
         self._lock = asyncio.Lock()
-        self._loop = IOLoop.current()
         self._looked_at = 0.0
         self._clock = PeriodicCallback(self._look_for_those_who_wait, LOOK_EVERY * 1000)
 
@@ -115,7 +115,7 @@ class Remotes:
     async def look(self) -> None:
         """Find out what they do now, or give up waiting for it after some seconds."""
         if self._remotes:
-            work = self._look_after(self._loop.time())
+            work = self._look_after(time.monotonic())
             task = spawn(work, "Looking at kernels that run elsewhere", self._log)
             await asyncio.wait([task], timeout=SHOWN_AFTER)
 
@@ -124,7 +124,7 @@ class Remotes:
             if self._looked_at > moment:
                 # Somebody else's look has begun since, and is over.
                 return
-            began = self._loop.time()
+            began = time.monotonic()
             try:
                 await asyncio.wait_for(ensure(self.ask()), SILENT_AFTER)
             except UNREACHABLE as error:
@@ -199,7 +199,7 @@ class Remotes:
 
     async def _answer(self, kernel_id: str) -> None:
         while True:
-            began = self._loop.time()
+            began = time.monotonic()
             try:
                 await kernel_answers(kernel_id)
             except UNREACHABLE as error:

@@ -8,6 +8,7 @@ is listened to again, for ``last_activity`` lives from output, too.
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import zmq
@@ -52,7 +53,7 @@ class Attention:
         Returns:
             Whether this is a flood.
         """
-        now = self._loop.time()
+        now = time.monotonic()
         if now - self._since > CALM:
             self._since, self._count = now, 0
         self._count += 1

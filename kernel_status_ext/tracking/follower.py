@@ -6,6 +6,7 @@ so that no news of a process can be taken for news of the next one.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -97,7 +98,7 @@ class Follower:
         self._on_exit = on_exit
         self._rhythm = rhythm
         self._loop = IOLoop.current()
-        self._started = self._loop.time()
+        self._started = time.monotonic()
         self._heard = False
         self._replied_at: float | None = None
         self._complained: set[str] = set()
@@ -134,7 +135,7 @@ class Follower:
         vitals = Vitals(ward, self._wire.process.pid, self._watch, self._survived)
 
         def look() -> None:
-            lately = self._loop.time() - self._worked_at < 2 * self._rhythm.interval
+            lately = time.monotonic() - self._worked_at < 2 * self._rhythm.interval
             self._timers.set("vitals", self._rhythm.interval, look)
             vitals.look(worked=lately or bool(self._work()))
 
@@ -148,13 +149,13 @@ class Follower:
 
     def _replied(self) -> None:
         if self._replied_at is None:
-            self._replied_at = self._loop.time()
+            self._replied_at = time.monotonic()
         self._consider_connected()
 
     def _consider_connected(self) -> None:
         if self._replied_at is None or self._shell_question is None:
             return
-        waited = self._loop.time() - self._replied_at
+        waited = time.monotonic() - self._replied_at
         if not self._heard and waited < MUTE_AFTER:
             self._timers.set("nudge", NUDGE_EVERY, self._nudge)
             return
@@ -273,7 +274,7 @@ class Follower:
         self._heartbeat.heard()
         self._interpreter.heard()
         if any(parent.msg_id == each.msg_id for each in self._work()):
-            self._worked_at = self._loop.time()
+            self._worked_at = time.monotonic()
         if is_activity(header, parent, self._wire.tracked, busy=bool(self._work())):
             self._wire.on_activity()
         if is_status:
@@ -305,7 +306,7 @@ class Follower:
 
     def _is_it_quiet(self) -> None:
         kernel = self._tracker.get(self._id)
-        if kernel is not None and self._loop.time() - self._worked_at >= QUIET_AFTER:
+        if kernel is not None and time.monotonic() - self._worked_at >= QUIET_AFTER:
             self._doubts.ask(kernel)
         self._expect_idle()
 

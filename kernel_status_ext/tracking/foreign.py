@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from ..core.messages import Header
 from ..core.model import ProcessFound, Request, RequestBegan, ShellAnswered
 from .follower import QUIET_AFTER, Follower
@@ -37,7 +39,7 @@ class ForeignFollower(Follower):
         self._feed(ShellAnswered, asked=(SOMETHING,))
 
     def _consider_connected(self) -> None:
-        now = self._loop.time()
+        now = time.monotonic()
         self._first_heard = now if self._first_heard is None else self._first_heard
         if self._found:
             return

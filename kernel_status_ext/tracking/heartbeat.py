@@ -8,6 +8,7 @@ laptop that slept, is no silence of the kernel.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -67,7 +68,7 @@ class Heartbeat:
         self._on_lost = on_lost
         self._on_returned = on_returned
         self._loop = IOLoop.current()
-        self._alive_at = self._felt_at = self._loop.time()
+        self._alive_at = self._felt_at = time.monotonic()
         self._answers_idle = self._answers_busy = False
         self._sent_during: list[Work] = []
         self._answered_during: Work = ()
@@ -79,7 +80,7 @@ class Heartbeat:
 
     def judge(self) -> None:
         """Judge its silence from now on; before it is connected there is nothing to be lost."""
-        self._alive_at = self._loop.time()
+        self._alive_at = time.monotonic()
         self._judges = True
 
     @property
@@ -89,7 +90,7 @@ class Heartbeat:
 
     def heard(self) -> None:
         """Take in any other sign of life."""
-        self._alive_at = self._loop.time()
+        self._alive_at = time.monotonic()
         if self._lost:
             self._lost = False
             self._on_returned()
@@ -105,7 +106,7 @@ class Heartbeat:
     def _feel(self) -> None:
         # First of all: whatever goes wrong now, it is felt again.
         self._timer = self._loop.call_later(self._rhythm.interval, self._feel)
-        now = self._loop.time()
+        now = time.monotonic()
         if now - self._felt_at > STALL * self._rhythm.interval:
             self._alive_at = now
         self._felt_at = now

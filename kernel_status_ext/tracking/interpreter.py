@@ -8,6 +8,7 @@ silent for long.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -52,7 +53,7 @@ class Interpreter:
         self._on_blocked = on_blocked
         self._on_returned = on_returned
         self._loop = IOLoop.current()
-        self._alive_at = self._ticked_at = self._loop.time()
+        self._alive_at = self._ticked_at = time.monotonic()
         self._answers_at_work = False
         self._asked_during: Work = ()
         self._answered_during: Work = ()
@@ -63,19 +64,19 @@ class Interpreter:
     def watch(self) -> None:
         """Look after it as long as it works."""
         if self._work() and self._timer is None:
-            self._alive_at = self._ticked_at = self._loop.time()
+            self._alive_at = self._ticked_at = time.monotonic()
             self._timer = self._loop.call_later(LONG, self._tick)
 
     def heard(self) -> None:
         """Take in a sign of life."""
-        self._alive_at = self._loop.time()
+        self._alive_at = time.monotonic()
         if self._blocked:
             self._blocked = False
             self._on_returned()
 
     def _tick(self) -> None:
         self._timer = None
-        work, now = self._work(), self._loop.time()
+        work, now = self._work(), time.monotonic()
         if not work:
             self._stop_asking()
             return

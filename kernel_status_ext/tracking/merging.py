@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
-
-from tornado.ioloop import IOLoop
 
 from ..core.model import Kernel
 from .timers import Timers
@@ -44,7 +43,6 @@ class Merging:
         """
         self._tracker = tracker
         self._tell = tell
-        self._loop = IOLoop.current()
         self._timers = Timers()
         self._told_at: dict[str, float] = {}
         self._unlisten = tracker.listen(self._changed)
@@ -70,7 +68,7 @@ class Merging:
         self._tell(Gone(kernel_id, self._tracker.revision))
 
     def _merge(self, kernel_id: str) -> None:
-        waits = self._told_at.get(kernel_id, 0) + MERGED_WITHIN - self._loop.time()
+        waits = self._told_at.get(kernel_id, 0) + MERGED_WITHIN - time.monotonic()
         if waits <= 0:
             self._pass_on(kernel_id)
         else:
@@ -80,7 +78,7 @@ class Merging:
         kernel = self._tracker.get(kernel_id)
         if kernel is not None:
             self._timers.cancel(kernel_id)
-            self._told_at[kernel_id] = self._loop.time()
+            self._told_at[kernel_id] = time.monotonic()
             self._tell(kernel)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -132,11 +133,11 @@ class Announcement(Question):
         """
         super().__init__(reader, wire, "shell", lambda: None)
         self._heard = heard
-        self._until = IOLoop.current().time() + limit
+        self._until = time.monotonic() + limit
         self._timer = IOLoop.current().call_later(NUDGE_EVERY, self._look)
 
     def _look(self) -> None:
-        if self._heard() or IOLoop.current().time() > self._until or not self.ask():
+        if self._heard() or time.monotonic() > self._until or not self.ask():
             super().close()
         else:
             self._timer = IOLoop.current().call_later(NUDGE_EVERY, self._look)

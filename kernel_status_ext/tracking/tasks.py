@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import time
 from collections.abc import Coroutine
 from logging import Logger
 from typing import Any, TypeVar
@@ -27,10 +28,10 @@ async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
 
 
 async def not_before(moment: float) -> None:
-    """Go on at a moment of the running loop's time, or at once if it is over."""
+    """Go on at a moment of ``time.monotonic``, or at once if it is over."""
     loop = asyncio.get_running_loop()
     over: asyncio.Future[None] = loop.create_future()
-    timer = loop.call_at(moment, over.set_result, None)
+    timer = loop.call_later(moment - time.monotonic(), over.set_result, None)
     try:
         await over
     finally:

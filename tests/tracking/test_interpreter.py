@@ -63,6 +63,7 @@ class World:
         self.told: list[float | str] = []
         self.questions: list[SimpleNamespace] = []
         monkeypatch.setattr(interpreter, "IOLoop", SimpleNamespace(current=lambda: self.loop))
+        monkeypatch.setattr(interpreter, "time", SimpleNamespace(monotonic=self.loop.time))
         monkeypatch.setattr(interpreter, "Question", self._ask)
         self.interpreter = Interpreter(
             "reader",
