@@ -33,6 +33,7 @@ class KernelHandler(APIHandler):
     """What the calls about one kernel share."""
 
     auth_resource = RESOURCE
+    is_refused = False
 
     @property
     def tracker(self) -> Tracker:
@@ -67,6 +68,7 @@ class KernelHandler(APIHandler):
         self, code: HTTPStatus, message: str, reason: str, kernel: Kernel | None = None
     ) -> NoReturn:
         """Answer with an error in Jupyter's shape and end the request."""
+        self.is_refused = True
         self.set_status(code)
         self.finish(json.dumps(views.error(message, reason, kernel)))
         raise web.Finish
@@ -95,7 +97,7 @@ class KernelHandler(APIHandler):
 
     def _log(self) -> None:
         # tornado 6.6, RequestHandler._log: a wait that times out is an answer, not a server error.
-        if self.get_status() == HTTPStatus.GATEWAY_TIMEOUT:
+        if self.is_refused and self.get_status() >= HTTPStatus.INTERNAL_SERVER_ERROR:
             access_log.info("%d %s", self.get_status(), self._request_summary())
         else:
             super()._log()

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 PIECE = 8 * 1024
 """Bytes that are written at once."""
 
-LIMIT = 16 * 1024
+LIMIT = 24 * 1024
 """Bytes that wait for a reader who has not read what was written before."""
 
 KEEP_ALIVE = b": still here\n\n"
@@ -74,16 +74,18 @@ class Outlet:
         self._size = 0
         self._writing = False
         self._is_behind = True
+        self._ended: Callable[[], None] | None = None
+        self._is_closed = False
         self._go_on()
 
     @property
     def is_idle(self) -> bool:
         """Whether the reader has taken everything, so that there is room for what can wait."""
-        return not self._writing
+        return not self._writing and not self._is_closed
 
     def send(self, event: bytes) -> None:
         """Send an event; one who does not read gets a snapshot later in its place."""
-        if self._is_behind:
+        if self._is_behind or self._is_closed or self._ended is not None:
             return
         self._size += len(event)
         if self._writing and self._size > LIMIT:
@@ -94,9 +96,20 @@ class Outlet:
         if not self._writing:
             self._go_on()
 
+    def close(self) -> None:
+        """Send nothing more, whatever waits: the stream has ended."""
+        self._is_closed = True
+
+    def end(self, last: bytes, ended: Callable[[], None]) -> None:
+        """Send a last event after what waits, and call something when it has left."""
+        self._is_behind, self._ended = False, ended
+        self._waiting.append(last)
+        if not self._writing:
+            self._go_on()
+
     def _go_on(self) -> None:
         self._writing = True
-        for piece in iter(self._next, None):
+        while not self._is_closed and (piece := self._next()) is not None:
             written = self._write(piece)
             if not written.done():
                 written.add_done_callback(self._written)
@@ -105,6 +118,8 @@ class Outlet:
                 # Nobody is there any more; whoever made this outlet is told otherwise.
                 return
         self._writing = False
+        if self._ended is not None and not self._is_closed:
+            self._ended()
 
     def _written(self, written: Future[None]) -> None:
         if not written.cancelled() and written.exception() is None:

@@ -20,21 +20,15 @@ from .. import views
 from ..core.model import Kernel
 from ..tracking.inspection import Inspector
 from ..tracking.merging import Gone, Merging, News
-from ..tracking.tasks import spawn
 from ..tracking.tracker import Tracker
 from . import sse
 from .handlers import RESOURCE, WatchingHandler
+from .paces import Pace, Paces
 
 KEEP_ALIVE_EVERY = 15.0
 """Seconds between two comments."""
 
-FIGURES_EVERY = 2.0
-"""Seconds between two looks at processes, at least."""
-
-FIGURES_AT_MOST = 86400.0
-"""And at most: timers do not count for ever."""
-
-SEND_BUFFER = 16 * 1024
+SEND_BUFFER = 8 * 1024
 """Bytes that the system may hold for a reader who does not read; Linux doubles them."""
 
 
@@ -47,14 +41,14 @@ class Reader:
         end: Ends the stream.
         since: The revision of the latest snapshot.
         outlet: The way out.
-        clock: Looks at processes for this reader.
+        pace: The figures that are wanted; None for none.
     """
 
     kernel_id: str | None
     end: Callable[[], None]
     since: int = 0
     outlet: sse.Outlet = field(init=False)
-    clock: PeriodicCallback | None = None
+    pace: Pace | None = None
 
 
 class Watchers:
@@ -70,9 +64,8 @@ class Watchers:
             log: Where failures are told.
         """
         self._tracker = tracker
-        self._inspector = inspector
         self._limit = limit
-        self._log = log
+        self._paces = Paces(tracker, inspector, log)
         self._readers: dict[str | None, set[Reader]] = defaultdict(set)
         self._encoded: dict[str, tuple[Kernel, bytes]] = {}
         self._merging: Merging | None = None
@@ -103,18 +96,17 @@ class Watchers:
         self._readers[reader.kernel_id].add(reader)
         reader.outlet = sse.Outlet(write, lambda: self._snapshot(reader))
         if figures is not None:
-            reader.clock = PeriodicCallback(lambda: self._send_figures(reader), figures * 1000)
-            reader.clock.start()
-            spawn(self._send_figures(reader), "A look at processes", self._log)
+            reader.pace = self._paces.join(reader.outlet, reader.kernel_id, figures)
 
     def leave(self, reader: Reader) -> None:
         """Send somebody nothing more."""
+        reader.outlet.close()
         readers = self._readers.get(reader.kernel_id, set())
         readers.discard(reader)
         if not readers:
             self._readers.pop(reader.kernel_id, None)
-        if reader.clock is not None:
-            reader.clock.stop()
+        if reader.pace is not None:
+            self._paces.leave(reader.outlet, reader.pace)
         if not self._readers and self._merging is not None:
             self._merging.close()
             self._merging = None
@@ -124,6 +116,7 @@ class Watchers:
     def close(self) -> None:
         """End all streams: the server stops."""
         for reader in self._all():
+            reader.outlet.close()
             reader.end()
 
     def _all(self) -> list[Reader]:
@@ -139,11 +132,10 @@ class Watchers:
         elif concerned:
             event = sse.event("change", self._status(news))
         for reader in concerned:
-            if news.revision > reader.since:
+            if isinstance(news, Gone) and reader.kernel_id is not None:
+                reader.outlet.end(event, reader.end)
+            elif news.revision > reader.since:
                 reader.outlet.send(event)
-        if isinstance(news, Gone):
-            for reader in tuple(self._readers.get(news.id, ())):
-                reader.end()
 
     def _snapshot(self, reader: Reader) -> Iterable[bytes]:
         reader.since = self._tracker.revision
@@ -169,13 +161,6 @@ class Watchers:
         for reader in self._all():
             if reader.outlet.is_idle:
                 reader.outlet.send(sse.KEEP_ALIVE)
-
-    async def _send_figures(self, reader: Reader) -> None:
-        only = reader.kernel_id
-        kernels = [each for each in self._tracker if only in (None, each.id)]
-        figures = await self._inspector.inspect(kernels)
-        if reader.outlet.is_idle:
-            reader.outlet.send(sse.event("figures", _bytes(views.inspections(figures))))
 
 
 def _bytes(data: views.JSON) -> bytes:
@@ -209,7 +194,7 @@ class WatchHandler(WatchingHandler):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, message, "too many watchers")
         self._begin()
         reader = Reader(kernel_id, self._end)
-        self.watchers.join(reader, self._write_piece, _interval(figures))
+        self.watchers.join(reader, self._write_piece, figures)
         try:
             await self.ended
         finally:
@@ -240,7 +225,3 @@ class WatchHandler(WatchingHandler):
         """Send nothing more to somebody who hung up."""
         if not self.ended.done():
             self.ended.set_result(None)
-
-
-def _interval(figures: float | None) -> float | None:
-    return None if figures is None else min(max(figures, FIGURES_EVERY), FIGURES_AT_MOST)

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
+from pathlib import Path
 from typing import Any
 
 import psutil
-from tornado.ioloop import IOLoop
 
 from ..core.model import Kernel
+from .table import Entry, Table
 from .usage import high_water
 
 LEAST_INTERVAL = 0.1
@@ -84,6 +85,15 @@ class Elsewhere:
 Inspection = Figures | NoProcess | Hidden | Elsewhere
 
 
+@dataclass(eq=False, slots=True)
+class _Round:
+    """One pass over the process table, for all who asked before it began."""
+
+    done: asyncio.Future[dict[int, Figures | Hidden]]
+    pids: set[int] = field(default_factory=set)
+    full: bool = False
+
+
 class Inspector:
     """Looks at processes in a thread of its own; what was seen last is kept between looks."""
 
@@ -96,6 +106,8 @@ class Inspector:
         self._is_here = is_here
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="kernel-status-inspect")
         self._patients: dict[int, _Patient] = {}
+        self._next: _Round | None = None
+        self._is_looking = False
 
     async def inspect(
         self, kernels: Sequence[Kernel], *, full: bool = False
@@ -111,11 +123,8 @@ class Inspector:
         """
         known = {each.id: self._without_a_look(each) for each in kernels}
         pids = [each.process.pid for each in kernels if each.process and not known[each.id]]
-        seen: dict[int, Figures | Hidden] = {}
-        if pids:
-            work = self._thread, self._look, pids, full
-            seen = await IOLoop.current().run_in_executor(*work)
-        return {each.id: known[each.id] or _found(each, seen) for each in kernels}
+        seen = await self._seen(pids, full=full) if pids else {}
+        return {each.id: known[each.id] or _found(each, seen, full=full) for each in kernels}
 
     def _without_a_look(self, kernel: Kernel) -> Inspection | None:
         if kernel.process is None:
@@ -124,27 +133,57 @@ class Inspector:
         is_seen = self._is_here(kernel) and kernel.process.pid is not None
         return None if is_seen else _elsewhere(kernel)
 
+    async def _seen(self, pids: Iterable[int | None], *, full: bool) -> dict[int, Figures | Hidden]:
+        """Join the round that comes next: many who ask at once share one."""
+        if self._next is None:
+            self._next = _Round(asyncio.get_running_loop().create_future())
+        joined = self._next
+        joined.pids.update(each for each in pids if each is not None)
+        joined.full = joined.full or full
+        if not self._is_looking:
+            self._begin()
+        return await asyncio.shield(joined.done)
+
+    def _begin(self) -> None:
+        mine, self._next = self._next, None
+        self._is_looking = mine is not None
+        if mine is not None:
+            looking = self._thread.submit(self._look, frozenset(mine.pids), full=mine.full)
+            ended = asyncio.wrap_future(looking)
+            ended.add_done_callback(lambda seen: self._ended(mine, seen))
+
+    def _ended(self, mine: _Round, seen: asyncio.Future[dict[int, Figures | Hidden]]) -> None:
+        error = seen.exception()
+        if error is None:
+            mine.done.set_result(seen.result())
+        else:
+            mine.done.set_exception(error)
+        self._begin()
+
     # -- in the thread -------------------------------------------------------------------
 
-    def _look(self, pids: Sequence[int], full: bool) -> dict[int, Figures | Hidden]:  # noqa: FBT001 - executors take no keywords
-        table = _Table()
-        seen = {}
-        for pid in pids:
+    def _look(self, pids: Iterable[int], *, full: bool) -> dict[int, Figures | Hidden]:
+        table = Table()
+        seen: dict[int, Figures | Hidden] = {
+            each: Hidden(each) for each in pids if table.hides(each)
+        }
+        entries = filter(None, map(table.get, pids))
+        for entry in entries:
             try:
-                patient = self._patient(pid)
-                seen[pid] = patient.look(table, full=full)
+                seen[entry.pid] = self._patient(entry).look(entry, table, full=full)
             except psutil.AccessDenied:
-                seen[pid] = Hidden(pid)
+                seen[entry.pid] = Hidden(entry.pid)
             except psutil.NoSuchProcess:
-                self._patients.pop(pid, None)
-        for pid in self._patients.keys() - table.parents.keys():
+                # It has ended since the table was read.
+                continue
+        for pid in [each for each in self._patients if table.get(each) is None]:
             del self._patients[pid]
         return seen
 
-    def _patient(self, pid: int) -> _Patient:
-        known = self._patients.get(pid)
-        if known is None or not known.process.is_running():
-            known = self._patients[pid] = _Patient(psutil.Process(pid))
+    def _patient(self, entry: Entry) -> _Patient:
+        known = self._patients.get(entry.pid)
+        if known is None or known.born != entry.born:
+            known = self._patients[entry.pid] = _Patient(entry)
         return known
 
 
@@ -152,64 +191,45 @@ def _elsewhere(kernel: Kernel) -> Elsewhere:
     return Elsewhere(f"The process of kernel {kernel.id} was not started here and cannot be seen.")
 
 
-def _found(kernel: Kernel, seen: dict[int, Figures | Hidden]) -> Inspection:
+def _found(kernel: Kernel, seen: dict[int, Figures | Hidden], *, full: bool) -> Inspection:
     pid = kernel.process.pid if kernel.process else None
     found = None if pid is None else seen.get(pid)
-    return found or NoProcess(f"Process {pid} of kernel {kernel.id} has just ended.")
-
-
-class _Table:
-    """The process table, read once: who has started whom."""
-
-    def __init__(self) -> None:
-        self.parents: dict[int, int] = {}
-        self._children: dict[int, list[psutil.Process]] = defaultdict(list)
-        for process in psutil.process_iter(["ppid"]):
-            parent = process.info["ppid"]
-            self.parents[process.pid] = parent
-            self._children[parent].append(process)
-
-    def below(self, pid: int) -> Iterator[psutil.Process]:
-        """Go through those that a process has started, and those that these have."""
-        for child in self._children[pid]:
-            yield child
-            yield from self.below(child.pid)
+    if found is None:
+        return NoProcess(f"Process {pid} of kernel {kernel.id} has just ended.")
+    # Somebody else of the same round may have asked for more.
+    return replace(found, costly=None) if isinstance(found, Figures) and not full else found
 
 
 class _Patient:
     """A process that is looked at again and again."""
 
-    def __init__(self, process: psutil.Process) -> None:
-        self.process = process
+    def __init__(self, entry: Entry) -> None:
+        self.born = entry.born
+        self._create_time = datetime.fromtimestamp(entry.create_time, timezone.utc)
+        self._process = psutil.Process(entry.pid)
         self._looked_at = 0.0
         self._used: float | None = None
         self._percent: float | None = None
+        self._peak = 0
 
-    def look(self, table: _Table, *, full: bool) -> Figures | Hidden:
+    def look(self, entry: Entry, table: Table, *, full: bool) -> Figures:
         """Look at it now; raises ``psutil.Error`` where that is not possible."""
-        with self.process.oneshot():
-            told = self.process.as_dict(_ATTRIBUTES)
-            if told["status"] == psutil.STATUS_ZOMBIE:
-                raise psutil.NoSuchProcess(self.process.pid)
-            memory, times = told["memory_info"], told["cpu_times"]
-            if memory is None or told["create_time"] is None:
-                return Hidden(self.process.pid)
-            used = times and times.user + times.system
-            return Figures(
-                pid=self.process.pid,
-                process_status=told["status"],
-                create_time=datetime.fromtimestamp(told["create_time"], timezone.utc),
-                cpu_percent=self._busy(used),
-                cpu_seconds=used,
-                memory_rss=memory.rss,
-                memory_vms=memory.vms,
-                memory_peak=_peak(self.process.pid, memory),
-                num_threads=told["num_threads"],
-                num_fds=told.get("num_fds"),
-                cmdline=told["cmdline"] and tuple(told["cmdline"]),
-                children=_children(table.below(self.process.pid)),
-                costly=_costly(self.process) if full else None,
-            )
+        memory = self._process.memory_info()
+        return Figures(
+            pid=entry.pid,
+            process_status=entry.status,
+            create_time=self._create_time,
+            cpu_percent=self._busy(entry.used),
+            cpu_seconds=entry.used,
+            memory_rss=memory.rss,
+            memory_vms=memory.vms,
+            memory_peak=self._highest(memory),
+            num_threads=entry.threads,
+            num_fds=self._open_files(),
+            cmdline=self._command(),
+            children=_children(table.below(entry.pid)),
+            costly=_costly(self._process) if full else None,
+        )
 
     def _busy(self, used: float | None) -> float | None:
         """Tell how much of a processor it took since the look before, in percent."""
@@ -222,31 +242,38 @@ class _Patient:
         self._looked_at, self._used = now, used
         return self._percent
 
+    def _highest(self, memory: Any) -> int | None:
+        """Tell the most that it ever held: Linux knows it in a file, Windows beside the rest."""
+        told = high_water(self._process.pid) or getattr(memory, "peak_wset", None)
+        # Linux counts it less exactly than what is held now.
+        self._peak = max(self._peak, told or 0, memory.rss)
+        return self._peak if told else None
 
-_ATTRIBUTES = [
-    each
-    for each in (
-        "status", "create_time", "cpu_times", "memory_info", "num_threads", "num_fds", "cmdline",
-    )
-    if hasattr(psutil.Process, each)
-]  # fmt: skip
-"""What is asked; Windows has no ``num_fds``."""
+    def _open_files(self) -> int | None:
+        with suppress(OSError):
+            # Linux 6.2: the size of this folder is their number; before it is 0.
+            size = Path(f"/proc/{self._process.pid}/fd").stat().st_size
+            if size:
+                return size
+        with suppress(psutil.AccessDenied, AttributeError):  # Windows has none
+            count: int = self._process.num_fds()
+            return count
+        return None
+
+    def _command(self) -> tuple[str, ...] | None:
+        with suppress(psutil.AccessDenied):
+            return tuple(self._process.cmdline())
+        return None
 
 
-def _peak(pid: int, memory: Any) -> int | None:
-    """Find the most that it ever held: Linux tells in a file, Windows beside what it holds now."""
-    peak: int | None = high_water(pid) or getattr(memory, "peak_wset", None)
-    return peak
-
-
-def _children(processes: Iterable[psutil.Process]) -> Children:
-    held = [_held(each) for each in processes]
+def _children(entries: Iterable[Entry]) -> Children:
+    held = [_held(each.pid) for each in entries]
     return Children(len(held), sum(held))
 
 
-def _held(process: psutil.Process) -> int:
+def _held(pid: int) -> int:
     try:
-        held: int = process.memory_info().rss
+        held: int = psutil.Process(pid).memory_info().rss
     except psutil.Error:
         return 0
     return held
