@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Iterator
 
 import pytest
+from support import openapi
 from support.server import Server
 
 LOG_LINES = 60
 """So much of a server's log stands below a failed test."""
+
+
+@pytest.fixture(scope="session", autouse=True)
+def answers_are_documented() -> Iterator[None]:
+    """Every answer of a server with the extension is one that the OpenAPI document knows."""
+    with pytest.MonkeyPatch.context() as patch:
+        openapi.held(patch)
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ from ..tracking.inspection import Inspector
 from .handlers import ID
 from .inspect import InspectHandler
 from .kernels import ActionHandler, HistoryHandler, StatusHandler, WaitHandler
+from .openapi import DocumentHandler
 from .watch import Watchers, WatchHandler
 
 
@@ -33,6 +34,7 @@ def routes(parts: Parts) -> list[tuple[Any, ...]]:
     return [
         (r"/api/kernels/watch", WatchHandler, watchers),
         (r"/api/kernels/inspect", InspectHandler, inspector),
+        (r"/api/kernels/openapi\.json", DocumentHandler),
         (rf"/api/kernels/{ID}/status", StatusHandler),
         (rf"/api/kernels/{ID}/history", HistoryHandler),
         (rf"/api/kernels/{ID}/wait", WaitHandler, {"max_wait": parts.max_wait}),

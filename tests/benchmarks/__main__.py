@@ -11,15 +11,19 @@ from pathlib import Path
 from typing import Any
 
 from . import (
+    cli,
     death,
     deathblock,
     flood,
     idle,
+    inspect,
     readiness,
     report,
     restart,
+    slowreader,
     start,
     stderr,
+    watch,
     websocket,
 )
 from .measurement import Options
@@ -27,7 +31,10 @@ from .runner import Outcome, measure
 
 MEASUREMENTS = {
     module.MEASUREMENT.name: module.MEASUREMENT
-    for module in (readiness, death, restart, start, websocket, stderr, deathblock, flood, idle)
+    for module in (
+        *(readiness, death, restart, start, websocket, stderr, deathblock, flood, idle),
+        *(watch, slowreader, inspect, cli),
+    )
 }
 
 
@@ -61,7 +68,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument(
         "--rounds",
         type=positive,
-        help="rounds per side; flood and idle never do more than their own 2",
+        help="rounds per side; those that start many kernels never do more than their own 2 or 3",
     )
     made.add_argument("--json", type=Path, metavar="FILE", help="write every sample to this file")
     made.add_argument("--flood-kernels", type=positive, default=default.flood_kernels, metavar="N")

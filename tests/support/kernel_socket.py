@@ -26,6 +26,7 @@ from jupyter_server.services.kernels.connection.base import (
     serialize_msg_to_ws_v1,
 )
 
+from . import openapi
 from .server import Server
 
 V1, LEGACY = "v1.kernel.websocket.jupyter.org", ""
@@ -118,9 +119,11 @@ class Upgrade:
     ) -> None:
         self.protocol, self.session_id = protocol, session_id or uuid.uuid4().hex
         self.wire = Wire(server.port, receive_buffer)
+        target = f"{server.base_url}api/kernels/{kernel_id}/channels?session_id={self.session_id}"
+        self.asked = server.port, "GET", target
         head = (
-            f"GET {server.base_url}api/kernels/{kernel_id}/channels?session_id={self.session_id}"
-            f" HTTP/1.1\r\nHost: 127.0.0.1:{server.port}\r\nAuthorization: token {server.token}\r\n"
+            f"GET {target} HTTP/1.1\r\n"
+            f"Host: 127.0.0.1:{server.port}\r\nAuthorization: token {server.token}\r\n"
             "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
             "Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n"
         )
@@ -140,9 +143,11 @@ class Upgrade:
         code, headers = int(line.split()[1]), parse_headers(BytesIO(rest))
         if code == 101:
             assert headers.get("Sec-WebSocket-Protocol", LEGACY) == self.protocol
+            openapi.check(*self.asked, code, "", b"")
             return code, {}
         body = self.wire.read(int(headers["Content-Length"]), deadline)
         self.wire.socket.close()
+        openapi.check(*self.asked, code, headers["Content-Type"], body)
         assert headers.get_content_type() == "application/json", (code, body[:600])
         return code, json.loads(body)
 

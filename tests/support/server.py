@@ -31,6 +31,8 @@ import httpx
 import psutil
 from jupyter_client.blocking.client import BlockingKernelClient
 
+from . import openapi
+
 T = TypeVar("T")
 
 SUPPORT = Path(__file__).parent
@@ -38,6 +40,8 @@ FAKE_KERNEL = SUPPORT / "fake_kernel.py"
 IGNORING_SIGINT = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
 """So it ignores SIGINT from the start; a restart sends one, maybe before Python is up."""
 EXTENSION = "kernel_status_ext"
+INSTALLED = Path(sys.prefix, f"etc/jupyter/jupyter_server_config.d/{EXTENSION}.json")
+"""Where installing the extension, and `jupyter server extension enable`, switch it on."""
 MARK = "KERNEL_STATUS_TEST_SERVER"
 
 OTHER_EXTENSIONS = (
@@ -143,6 +147,7 @@ class Call:
             "?" + urllib.parse.urlencode(params) if params else ""
         )
         self.connection.request(method, target, headers={"Authorization": f"token {server.token}"})
+        self.asked = server.port, method, target
 
     def answer(self, timeout: float = 60) -> Answer:
         """Wait for the answer and close the connection."""
@@ -150,7 +155,10 @@ class Call:
             self.connection.sock.settimeout(timeout)
         with contextlib.closing(self.connection):
             response = self.connection.getresponse()
-            return Answer(response.status, json.loads(response.read() or b"null"), time.monotonic())
+            body, kind = response.read(), response.headers.get("Content-Type", "")
+            at = time.monotonic()
+            openapi.check(*self.asked, response.status, kind, body)
+            return Answer(response.status, json.loads(body or b"null"), at)
 
     def hang_up(self) -> None:
         """Close the connection without waiting for the answer."""
@@ -243,8 +251,20 @@ class Server:
         self.ended: Ended | None = None
         self.process = self._spawn(self.args)
         self.http = self._client()
+        self._hold_to_its_word()
         if wait:
             self._wait_until_up()
+
+    def _hold_to_its_word(self) -> None:
+        """Have its answers held against the OpenAPI document if the extension gives them."""
+        is_on: dict[str, bool] = {}
+        for file in (INSTALLED, self.config / "jupyter_server_config.json"):
+            config = json.loads(file.read_text()) if file.exists() else {}
+            is_on |= config.get("ServerApp", {}).get("jpserver_extensions", {})
+        if is_on.get(EXTENSION):
+            openapi.SERVERS[self.port] = self.base_url
+        else:
+            openapi.SERVERS.pop(self.port, None)
 
     def command(self, *args: str) -> str:
         """Run `jupyter server ARGS` with the folders of this server and give what it wrote."""
@@ -307,9 +327,11 @@ class Server:
 
     def _use_port(self, port: int) -> None:
         if port != self.port:
+            openapi.SERVERS.pop(self.port, None)
             self.port = port
             self.http.close()
             self.http = self._client()
+            self._hold_to_its_word()
 
     def log(self) -> str:
         """What the server and its kernels have written so far."""
@@ -364,6 +386,7 @@ class Server:
 
     def close(self) -> None:
         """End everything that was started and remove the folder."""
+        openapi.SERVERS.pop(self.port, None)
         self.http.close()
         self._kill_all()
         shutil.rmtree(self.folder, ignore_errors=True)
