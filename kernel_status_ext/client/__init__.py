@@ -1,1 +1,87 @@
-"""What runs outside the server: the command line; it imports nothing of the server side."""
+"""What runs outside the server: a client for programs and the command line.
+
+Importing this package is cheap: the HTTP library is loaded with the first client.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .aio import AsyncKernelStatusClient
+    from .errors import (
+        AnswerNotUnderstood,
+        BadRequest,
+        KernelNotFound,
+        KernelStateTimeout,
+        KernelStateUnreachable,
+        KernelStatusError,
+        NoExtension,
+        NotAllowed,
+        RevisionUnknown,
+        ServerUnreachable,
+        TooManyWatchers,
+    )
+    from .results import (
+        Change,
+        Children,
+        Event,
+        Figures,
+        History,
+        Inspection,
+        Io,
+        Kernel,
+        Moment,
+        Removed,
+        Session,
+        Snapshot,
+        Termination,
+    )
+    from .sync import KernelStatusClient
+
+__all__ = [
+    "AnswerNotUnderstood",
+    "AsyncKernelStatusClient",
+    "BadRequest",
+    "Change",
+    "Children",
+    "Event",
+    "Figures",
+    "History",
+    "Inspection",
+    "Io",
+    "Kernel",
+    "KernelNotFound",
+    "KernelStateTimeout",
+    "KernelStateUnreachable",
+    "KernelStatusClient",
+    "KernelStatusError",
+    "Moment",
+    "NoExtension",
+    "NotAllowed",
+    "Removed",
+    "RevisionUnknown",
+    "ServerUnreachable",
+    "Session",
+    "Snapshot",
+    "Termination",
+    "TooManyWatchers",
+]
+
+_HOMES = ("errors", "results", "sync", "aio")
+
+
+def __getattr__(name: str) -> Any:
+    """Load what is asked for, and no more than that."""
+    if name in __all__:
+        for home in _HOMES:
+            module = import_module(f".{home}", __name__)
+            if name in vars(module):
+                return vars(module)[name]
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    """List also what is not loaded yet."""
+    return sorted({*globals(), *__all__})

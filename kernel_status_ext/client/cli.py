@@ -1,29 +1,46 @@
-"""``jupyter kernel-status``: the command line."""
+"""The only place that knows the exit codes of ``jupyter kernel-status``, and its signals."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import signal
 import sys
+from argparse import Namespace
 from collections.abc import Sequence
-from importlib.metadata import version
 from types import FrameType
 
-from . import demo
-from .server import DemoError
+from .address import BadAddress
+from .arguments import PROGRAM, parser
+from .choose import Ambiguous, Nothing
+from .errors import (
+    BadRequest,
+    DemoError,
+    KernelStateTimeout,
+    KernelStateUnreachable,
+    KernelStatusError,
+    ServerUnreachable,
+)
+from .harmless import harmless
+from .running import NoServer
 
-SUCCESS, ERROR, USAGE = 0, 1, 2
+SUCCESS, ERROR, USAGE, DEAD, TIMEOUT = 0, 1, 2, 3, 4
 INTERRUPTED = 128 + signal.SIGINT
 
-PROGRAM = "jupyter kernel-status"
+EXITS: tuple[tuple[type[Exception], int], ...] = (
+    (KernelStateTimeout, TIMEOUT),
+    (KernelStateUnreachable, DEAD),
+    (ServerUnreachable, DEAD),
+    (NoServer, DEAD),
+    (BadRequest, USAGE),
+    (Ambiguous, USAGE),
+    (Nothing, USAGE),
+    (BadAddress, USAGE),
+    (KernelStatusError, ERROR),
+    (DemoError, ERROR),
+)
+"""The exit status of what can go wrong; the first that fits."""
 
-EPILOG = """\
-example:
-  jupyter kernel-status demo    show a kernel's life on a server made for it
-
-exit status: 0 success, 1 error, 2 usage
-"""
+TOLD = (KernelStatusError, NoServer, Ambiguous, Nothing, BadAddress, DemoError)
 
 ENDINGS = [each for each in signal.Signals if each.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 """Signals that end the command, in good order; not every platform has all."""
@@ -38,15 +55,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status.
     """
-    arguments = parser().parse_args(argv)
+    arguments = parser(_demo).parse_args(argv)
     try:
         _end_in_good_order()
-        arguments.run()
-    except DemoError as error:
-        print(f"{PROGRAM} {arguments.command}: {error}", file=sys.stderr)
-        return ERROR
+        arguments.run(arguments)
+    except TOLD as error:
+        _say(arguments.command, str(error))
+        return next(code for kind, code in EXITS if isinstance(error, kind))
     except KeyboardInterrupt:
-        print(f"{PROGRAM} {arguments.command}: interrupted", file=sys.stderr)
+        _say(arguments.command, "interrupted")
         return INTERRUPTED
     except BrokenPipeError:
         # Nobody reads any more (`| head`). Python's documentation, "Note on SIGPIPE": have the
@@ -56,24 +73,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     return SUCCESS
 
 
-def parser() -> argparse.ArgumentParser:
-    """Make the parser of the command line; bad usage ends the process with status 2."""
-    made = argparse.ArgumentParser(
-        prog=PROGRAM,
-        description="What a Jupyter kernel really does, and why it died.",
-        epilog=EPILOG,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    shown = f"kernel_status_ext {version('kernel_status_ext')}"
-    made.add_argument("--version", action="version", version=shown)
-    commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    about = (
-        "start a server and a real kernel, show each change of its life, end by itself; "
-        "needs nothing running"
-    )
-    command = commands.add_parser("demo", help=about, description=f"{about.capitalize()}.")
-    command.set_defaults(run=demo.run)
-    return made
+def _demo(_given: Namespace) -> None:
+    from . import demo  # noqa: PLC0415 - no other command needs it
+
+    demo.run()
+
+
+def _say(command: str, message: str) -> None:
+    shown = "\n".join(harmless(line) for line in message.splitlines())
+    print(f"{PROGRAM} {command}: {shown}", file=sys.stderr)
 
 
 def _end_in_good_order() -> None:

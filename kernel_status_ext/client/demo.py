@@ -9,9 +9,10 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TextIO
 
 from .acts import acts
+from .errors import DemoError
 from .lines import Lines
 from .memory_group import memory_group
-from .server import DemoError, temporary_server
+from .server import temporary_server
 from .stage import Stage
 
 

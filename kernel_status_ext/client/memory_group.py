@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psutil
 
-from .server import LOOK_AGAIN, STOPPING, DemoError
+from .errors import DemoError
+from .server import LOOK_AGAIN, STOPPING
 
 LIMIT = 300 * 2**20
 """Bytes: enough for a kernel to start, little enough to be filled at once."""

@@ -17,6 +17,8 @@ from pathlib import Path
 
 import httpx
 
+from .errors import DemoError
+
 HOST = "127.0.0.1"
 
 EXTENSIONS = {"kernel_status_ext": True}
@@ -36,10 +38,6 @@ LOOK_AGAIN = 0.05
 
 LOG_LINES = 15
 """So much of the server's log is shown when something fails."""
-
-
-class DemoError(Exception):
-    """Something did not happen as promised; the message is a sentence for people."""
 
 
 @dataclass(frozen=True)

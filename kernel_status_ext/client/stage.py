@@ -11,8 +11,9 @@ from typing import Any
 import httpx
 
 from ..core.words import Word
+from .errors import DemoError
 from .lines import JSON, Lines
-from .server import PATIENCE, DemoError, TemporaryServer
+from .server import PATIENCE, TemporaryServer
 
 KERNELS = "/api/kernels"
 

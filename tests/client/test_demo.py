@@ -39,11 +39,13 @@ CHANGE = re.compile(
 )
 # A job in the background ignores Ctrl-C, and so do the tests that run in it: undo that.
 HEARING_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-SETUP = "import contextlib, sys; from kernel_status_ext.client import acts, cli, server, stage"
+SETUP = (
+    "import contextlib, sys; from kernel_status_ext.client import acts, cli, demo, server, stage"
+)
 MAIN = f"{SETUP}; sys.exit(cli.main(['demo']))"
-NO_GROUP = "cli.demo.memory_group = contextlib.nullcontext"
+NO_GROUP = "demo.memory_group = contextlib.nullcontext"
 """What makes the demo believe that no memory group can be made here."""
-ONLY_MEMORY = "all_acts = acts.acts; cli.demo.acts = lambda group: all_acts(group)[5:6]"
+ONLY_MEMORY = "all_acts = acts.acts; demo.acts = lambda group: all_acts(group)[5:6]"
 """What leaves out the acts before and after."""
 
 A_LIFE = [

@@ -1,0 +1,205 @@
+"""The only place that says what each command does."""
+
+from __future__ import annotations
+
+import json
+import sys
+import threading
+from argparse import Namespace
+from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
+
+from .choose import choose
+from .errors import KernelStatusError
+from .harmless import harmless
+from .live import LiveLine
+from .results import Change, Event, Figures, Inspection, Kernel, Removed, Snapshot
+from .roster import Listed, client, everything, merged
+from .running import Running, servers
+from .screen import Screen, screen
+from .sync import KernelStatusClient
+from .tables import (
+    show_change,
+    show_figures,
+    show_inspection,
+    show_kernel,
+    show_list,
+    show_story,
+)
+
+
+def show_all(given: Namespace) -> None:
+    """List all kernels of all servers."""
+    asked = _servers(given)
+    listed = everything(asked, _complain)
+    if given.json:
+        _tell([_described(each) for each in listed])
+    else:
+        show_list(_screen(), listed, asked)
+
+
+def show(given: Namespace) -> None:
+    """Show one kernel."""
+    listed = _chosen(given)
+    if given.json:
+        _tell(_described(listed))
+    else:
+        show_kernel(_screen(), listed)
+
+
+def history(given: Namespace) -> None:
+    """Show a kernel's story."""
+    listed = _chosen(given)
+    with client(listed.server) as asked:
+        story = asked.history(listed.kernel.id)
+    if given.json:
+        _tell(story.body)
+    else:
+        show_story(_screen(), story.changes, story.terminations)
+
+
+def inspect(given: Namespace) -> None:
+    """Show live figures of one kernel or of all."""
+    if given.kernel or given.path or given.name:
+        listed = _chosen(given)
+        with client(listed.server) as asked:
+            found = asked.inspect(listed.kernel.id, detail=given.detail)
+        if given.json:
+            _tell(found.body)
+        else:
+            show_inspection(_screen(), found)
+        return
+    _inspect_all(given)
+
+
+def _inspect_all(given: Namespace) -> None:
+    def ask(asked: KernelStatusClient) -> list[tuple[list[Kernel], dict[str, Inspection]]]:
+        return [(asked.list(), asked.inspect(detail=given.detail))]
+
+    names: dict[str, str] = {}
+    found: dict[str, Inspection] = {}
+    for _, (kernels, figures) in merged(_servers(given), ask, _complain):
+        names |= {each.id: each.name or "" for each in kernels}
+        found |= figures
+    if given.json:
+        _tell({"kernels": {each: figures.body for each, figures in found.items()}})
+    else:
+        show_figures(_screen(), found, names)
+
+
+def wait(given: Namespace) -> None:
+    """Wait until a kernel is in a state."""
+    listed = _chosen(given)
+    wish = {name: getattr(given, name) for name in ("status", "execution_state", "state")}
+    wanted = ", ".join(f"{name} {word}" for name, word in wish.items() if word)
+    default = "any change" if given.since is not None else "status connected"
+    with client(listed.server) as asked, LiveLine(sys.stderr, wanted or default) as line:
+        if sys.stderr.isatty():
+            _follow(asked, listed, line)
+        reached = asked.wait(listed.kernel.id, **wish, timeout=given.timeout, since=given.since)
+    if given.json:
+        _tell(reached.body)
+    else:
+        show_change(_screen(), reached, listed.path)
+
+
+def _follow(asked: KernelStatusClient, listed: Listed, line: LiveLine) -> None:
+    """Keep the live line true; it only shows, so what goes wrong here is no matter."""
+    line.present = _in_words(listed.kernel)
+
+    def go_on() -> None:
+        try:
+            for event in asked.watch(listed.kernel.id):
+                for kernel in _told_of(event):
+                    line.present = _in_words(kernel)
+        except (KernelStatusError, RuntimeError):  # also: the client is closed
+            return
+
+    threading.Thread(target=go_on, daemon=True).start()
+
+
+def _in_words(kernel: Kernel) -> str:
+    return harmless(f"{kernel.status} ({kernel.execution_state})")
+
+
+def watch(given: Namespace) -> None:
+    """Show changes as they come."""
+    one = _chosen(given) if given.kernel or given.path or given.name else None
+    asked = [one.server] if one else _servers(given)
+    only = one.kernel.id if one else None
+    ask = partial(_watch, only, given.figures)
+    told = _Told(_screen()) if not given.json else _tell_event
+    for server, event in merged(asked, ask, _complain):
+        told(event, server if len(asked) > 1 else None)
+
+
+def _watch(only: str | None, figures: float | None, asked: KernelStatusClient) -> Iterable[Event]:
+    return asked.watch(only, figures=figures, on_lost=_complain)
+
+
+class _Told:
+    """Writes events for people; what they have read already is not written again."""
+
+    def __init__(self, screen: Screen) -> None:
+        self._screen = screen
+        self._names: dict[str, str] = {}
+        self._revisions: dict[str, int] = {}
+
+    def __call__(self, event: Event, server: Running | None) -> None:
+        also = server.shown if server else ""
+        for kernel in _told_of(event):
+            self._names[kernel.id] = kernel.name or ""
+            if self._revisions.get(kernel.id) != kernel.revision:
+                self._revisions[kernel.id] = kernel.revision
+                show_change(self._screen, kernel, also)
+        match event:
+            case Removed():
+                self._screen.sentence(f"Kernel {event.id} was removed.")
+            case Figures():
+                show_figures(self._screen, event.kernels, self._names)
+
+
+def _told_of(event: Event) -> Sequence[Kernel]:
+    match event:
+        case Snapshot():
+            return event.kernels
+        case Change():
+            return (event.kernel,)
+    return ()
+
+
+def _tell_event(event: Event, server: Running | None) -> None:
+    data: Any = event.body
+    if isinstance(event, Change | Figures):  # ours have a name for what is all there is
+        (data,) = data.values()
+    name = type(event).__name__.lower()
+    more = {"server": server.shown} if server else {}
+    _tell({"event": name, "data": data, **more})
+
+
+def _described(listed: Listed) -> dict[str, Any]:
+    paths = [each.path for each in listed.sessions]
+    more = {"path": paths[0] if paths else None, "paths": paths, "server": listed.server.shown}
+    return {**listed.kernel.body, **more}
+
+
+def _chosen(given: Namespace) -> Listed:
+    listed = everything(_servers(given), _complain)
+    return choose(listed, given.kernel, given.path, given.name)
+
+
+def _servers(given: Namespace) -> list[Running]:
+    return servers(given.url, given.token)
+
+
+def _screen() -> Screen:
+    return screen(sys.stdout)
+
+
+def _tell(told: Any) -> None:
+    print(json.dumps(told), flush=True)
+
+
+def _complain(sentence: str) -> None:
+    print(f"jupyter kernel-status: {harmless(sentence)}", file=sys.stderr, flush=True)

@@ -1,0 +1,113 @@
+"""The only place where both clients meet the HTTP library: how it is opened, what it says."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import httpx
+
+from .address import Address, address
+from .calls import Calls
+from .errors import BadRequest
+from .steps import Answer, Ask, Failed
+
+
+class Client:
+    """What both clients are: a server's address, what can be asked there, an HTTP client."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str | None = None,
+        *,
+        headers: Mapping[str, str] | None = None,
+        cookies: Mapping[str, str] | None = None,
+        timeout: float = 30.0,
+        patience: float = 10.0,
+        verify: Any = True,
+        transport: Any = None,
+    ) -> None:
+        """Note where the server is; nothing is asked yet.
+
+        Args:
+            url: The server's URL with its base_url, as ``http://host:8888/user/me/``; it may carry
+                ``?token=``.
+            token: The server's token.
+            headers: More headers.
+            cookies: Cookies of a login, where there is no token.
+            timeout: Seconds for a call other than ``wait`` and ``watch``.
+            patience: Seconds that ``wait`` goes on trying to reach a server that has gone.
+            verify: Whether to check certificates, or an ``ssl.SSLContext``.
+            transport: What httpx sends requests through, for tests and special networks.
+
+        Raises:
+            ValueError: The URL is none, or the token cannot be one.
+        """
+        where = address(url, token, headers=headers, cookies=cookies)
+        self.url = where.url
+        self._calls = Calls(where.url, patience)
+        self._open(transport, where.socket, _options(where, timeout, verify))
+
+    def _open(self, transport: Any, socket: str | None, options: dict[str, Any]) -> None:
+        """Make the HTTP client, with this transport or one to this Unix socket if any is given."""
+        raise NotImplementedError
+
+    def __repr__(self) -> str:
+        """Say which server, and no secret."""
+        return f"{type(self).__name__}({self.url!r})"
+
+
+def _options(where: Address, timeout: float, verify: Any) -> dict[str, Any]:
+    return {
+        "base_url": where.url,
+        "headers": dict(where.headers),
+        "cookies": dict(where.cookies),
+        "auth": where.login,
+        "timeout": timeout,
+        # A proxy of the environment has no business between us and our own machine.
+        "trust_env": not where.is_here,
+        # Reading all the world's certificates takes a while.
+        "verify": verify if where.url.startswith("https:") else False,
+        "limits": httpx.Limits(max_connections=None),
+    }
+
+
+def request(http: httpx.Client | httpx.AsyncClient, step: Ask) -> httpx.Request:
+    """Make a request of a step."""
+    timeout = http.timeout.as_dict()
+    if step.patience is not None:
+        timeout["read"] = step.patience
+    return http.build_request(
+        "GET", step.path, params=step.params or None, timeout=httpx.Timeout(**timeout)
+    )
+
+
+def is_stream(response: httpx.Response, step: Ask) -> bool:
+    """Tell whether the body of an answer is left to be read bit by bit."""
+    return step.stream and response.status_code == httpx.codes.OK
+
+
+def answer(response: httpx.Response, body: bytes) -> Answer:
+    """Tell what came."""
+    headers = response.headers
+    kind, location = headers.get("content-type", ""), headers.get("location", "")
+    return Answer(response.status_code, body, kind, location)
+
+
+def failed(error: httpx.RequestError) -> Failed:
+    """Tell why nothing came; the words of the library, unless they may quote what is secret.
+
+    Raises:
+        BadRequest: What was to be sent cannot be sent.
+    """
+    if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
+        raise BadRequest("A header or cookie that was given cannot be sent by HTTP.") from None
+    connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
+    return Failed(str(error) or _named(error), connected=connected)
+
+
+def _named(error: httpx.RequestError) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "it said nothing for too long"
+    return type(error).__name__
