@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from jupyter_core.utils import ensure_async
 
 from ..core.words import RequestedBy
+from ..tracking.tasks import apart
 from .charge import on_behalf_of
 from .supervisor import Supervisor
 
@@ -30,6 +31,10 @@ class EndOfServer(Base):
         """Shut all kernels down, also those that are being launched or cannot be."""
         # jupyter_client 8.10, MultiKernelManager.shutdown_all(now=False): raises 404 for an id
         # that is pending and not listed, and then the server would not stop.
+        # Apart: a signal is handled in the context of whatever runs just then, a restart maybe.
+        await apart(self.__shut_all_down(*args, **kwargs))
+
+    async def __shut_all_down(self, *args: Any, **kwargs: Any) -> None:
         with on_behalf_of(RequestedBy.SERVER_STOP):
             await self.__abandon_launches()
             for kernel_id in self.kernel_status.afterlife.dead_ids() & set(self._kernels):

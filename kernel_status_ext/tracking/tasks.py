@@ -27,6 +27,11 @@ async def uncancelled(work: Coroutine[Any, Any, T]) -> T:
     return await asyncio.shield(task)
 
 
+async def apart(work: Coroutine[Any, Any, T]) -> T:
+    """Await work in a context of its own: it is nobody's turn, and on nobody's behalf."""
+    return await contextvars.Context().run(asyncio.ensure_future, work)
+
+
 async def not_before(moment: float) -> None:
     """Go on at a moment of ``time.monotonic``, or at once if it is over."""
     loop = asyncio.get_running_loop()
