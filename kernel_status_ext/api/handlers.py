@@ -6,6 +6,7 @@ import json
 import math
 import re
 from http import HTTPStatus
+from http.client import responses
 from typing import Any, NoReturn
 
 from jupyter_core.utils import ensure_async
@@ -50,7 +51,14 @@ class KernelHandler(APIHandler):
         """Return a kernel as it is now, wherever it runs, or answer 404."""
         manager: Any = self.kernel_manager
         await manager.look_at(kernel_id)
+        self.end_if_nobody_is_there()
         return self.known(kernel_id)
+
+    def end_if_nobody_is_there(self) -> None:
+        """End the request of somebody who hung up while we looked."""
+        connection: Any = self.request.connection
+        if connection.stream.closed():
+            raise web.Finish
 
     def known(self, kernel_id: str) -> Kernel:
         """Return a kernel, or answer 404."""
@@ -94,6 +102,17 @@ class KernelHandler(APIHandler):
             message = f"{name} is {text!r}; allowed is {kind}, 0 or more."
             self.refuse(HTTPStatus.BAD_REQUEST, message, "bad request")
         return number
+
+    def write_error(self, status_code: int, **kwargs: Any) -> None:
+        """Answer in Jupyter's shape, with words where tornado has none."""
+        # jupyter_server 2.21, APIHandler.write_error: no reason for most, and messages unfilled
+        error = (kwargs.get("exc_info") or (None, None))[1]
+        if not isinstance(error, web.HTTPError):
+            super().write_error(status_code, **kwargs)
+            return
+        phrase = responses.get(status_code, "unknown error")
+        told = error.log_message and error.log_message % error.args
+        self.finish(json.dumps(views.error(told or phrase, error.reason or phrase.lower())))
 
     def _log(self) -> None:
         # tornado 6.6, RequestHandler._log: a wait that times out is an answer, not a server error.

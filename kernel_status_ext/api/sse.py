@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 PIECE = 8 * 1024
 """Bytes that are written at once."""
 
-LIMIT = 24 * 1024
+LIMIT = 40 * 1024
 """Bytes that wait for a reader who has not read what was written before."""
 
 KEEP_ALIVE = b": still here\n\n"

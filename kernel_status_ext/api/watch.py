@@ -204,16 +204,18 @@ class WatchHandler(WatchingHandler):
         """End the stream, at once: the server may be about to stop."""
         if not self.ended.done():
             self.ended.set_result(None)
-            self.finish()
+            stream = self.request.connection.stream  # type: ignore[union-attr]
+            self.finish().add_done_callback(lambda _: stream.close())
 
     def _begin(self) -> None:
         self.set_header("Content-Type", "text/event-stream; charset=utf-8")
         self.set_header("Cache-Control", "no-cache, no-transform")
         # nginx, and what is like it, would collect the events.
         self.set_header("X-Accel-Buffering", "no")
+        # Its end is the stream's, also for HTTP/1.0; and nobody else is to have this small buffer.
+        self.set_header("Connection", "close")
+        self.end_if_nobody_is_there()
         stream: Any = self.request.connection.stream  # type: ignore[union-attr]
-        if stream.closed():
-            raise web.Finish
         stream.set_nodelay(True)
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
 

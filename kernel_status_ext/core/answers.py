@@ -214,13 +214,16 @@ def reported(kernel: Kernel, event: Reported) -> Step:
     if word is ExecutionState.DEAD:
         if kernel.status is Status.DEAD:
             return Step(kernel)
-        return dead(kernel, Cause.REMOTE, event.reason or causes.sentence(causes.DEAD_ELSEWHERE))
+        ended = dead(kernel, Cause.REMOTE, event.reason or causes.sentence(causes.DEAD_ELSEWHERE))
+        return replace(ended, kernel=replace(ended.kernel, reported=word))
     if kernel.status is Status.RESTARTING and word is ExecutionState.STARTING:
         return Step(kernel)
     unheard = word is ExecutionState.UNKNOWN
     was_there = kernel.reported is not None
     came_back = kernel.status is Status.RESTARTING and was_there and not unheard
-    began_anew = kernel.status is Status.CONNECTED and word is ExecutionState.STARTING
+    began_anew = word is ExecutionState.STARTING and (
+        kernel.status is Status.CONNECTED or (kernel.status is Status.DEAD and was_there)
+    )
     return Step(
         replace(
             kernel,

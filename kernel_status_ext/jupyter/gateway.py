@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 from uuid import uuid4
 
 from jupyter_server.gateway.gateway_client import GatewayClient
-from jupyter_server.gateway.managers import GatewayKernelManager
+from jupyter_server.gateway.managers import GatewayKernelManager, GatewayMappingKernelManager
 from jupyter_server.utils import url_path_join
 from tornado.escape import url_escape
 from tornado.httpclient import HTTPRequest
@@ -20,6 +21,21 @@ CHANNELS = ("shell", "control")
 def is_behind_gateway(manager: Any) -> bool:
     """Tell whether a kernel runs behind a gateway, where a websocket reaches it."""
     return isinstance(manager, GatewayKernelManager)
+
+
+def is_gateway(mapping: Any) -> bool:
+    """Tell whether all kernels of a server run behind a gateway."""
+    return isinstance(mapping, GatewayMappingKernelManager)
+
+
+async def still_knows(manager: Any) -> bool:
+    """Ask the gateway for one kernel that its list does not have.
+
+    Raises:
+        tornado.web.HTTPError: It did not answer, so it has not said that it knows it no more.
+    """
+    # jupyter_server 2.21, GatewayKernelManager.refresh_model: None for a 404
+    return await manager.refresh_model() is not None
 
 
 def last_model(manager: Any) -> dict[str, Any] | None:
@@ -37,12 +53,13 @@ async def kernel_answers(kernel_id: str) -> None:
     Raises:
         OSError: The gateway cannot be reached, or hung up.
         tornado.httpclient.HTTPClientError: It refused.
+        tornado.websocket.WebSocketError: It speaks otherwise, or hung up while we spoke.
     """
     # jupyter_server 2.21, GatewayWebSocketConnection.connect
     client = GatewayClient.instance()
     base = client.ws_url or ""
     url = url_path_join(base, client.kernels_endpoint, url_escape(kernel_id), "channels")
-    connection = await websocket_connect(HTTPRequest(url, **client.load_connection_args()))
+    connection = await _connected(HTTPRequest(url, **client.load_connection_args()))
     try:
         session = uuid4().hex
         for channel in CHANNELS:
@@ -52,13 +69,37 @@ async def kernel_answers(kernel_id: str) -> None:
         connection.close()
 
 
+async def _connected(request: HTTPRequest) -> Any:
+    connecting: Any = websocket_connect(request)
+    try:
+        return await asyncio.shield(connecting)
+    except asyncio.CancelledError:
+        # tornado goes on connecting, and what opens later would stay open.
+        connecting.add_done_callback(_close)
+        raise
+
+
+def _close(connecting: asyncio.Future[Any]) -> None:
+    if not connecting.cancelled() and connecting.exception() is None:
+        connecting.result().close()
+
+
 async def _first_reply(connection: Any) -> None:
     while True:
-        text = await connection.read_message()
-        if text is None:
+        message = await connection.read_message()
+        if message is None:
             raise ConnectionError("the websocket was closed before the kernel answered")
-        if json.loads(text)["header"]["msg_type"] == "kernel_info_reply":
+        if _is_reply(message):
             return
+
+
+def _is_reply(message: object) -> bool:
+    """Tell whether this is the answer; what has buffers comes as bytes, and is none."""
+    try:
+        kind = json.loads(message)["header"]["msg_type"] if isinstance(message, str) else ""
+    except (ValueError, TypeError, KeyError):
+        return False
+    return bool(kind == "kernel_info_reply")
 
 
 def _question(session: str, channel: str) -> dict[str, Any]:

@@ -138,13 +138,24 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
         return answer
 
     async def __restart_elsewhere(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
-        if kernel_id in self.kernel_status.remotes:
+        remotes = self.kernel_status.remotes
+        if kernel_id in remotes:
             self.kernel_status.restart_requested(kernel_id)
-        try:
-            return await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
-        finally:
-            # Also if it failed: what its process does now has to be found out.
-            self.kernel_status.remotes.begin_again(kernel_id)
+        with remotes.asked(kernel_id):
+            answer = await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
+        remotes.begin_again(kernel_id)
+        return answer
+
+    def interrupt_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
+        """Interrupt a kernel."""
+        # jupyter_client 8.10, MultiKernelManager.interrupt_kernel; async in the gateway's
+        if kernel_id in self.kernel_status.remotes:
+            return self.__interrupt_elsewhere(kernel_id, *args, **kwargs)
+        return super().interrupt_kernel(kernel_id, *args, **kwargs)
+
+    async def __interrupt_elsewhere(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
+        with self.kernel_status.remotes.asked(kernel_id):
+            return await ensure_async(super().interrupt_kernel(kernel_id, *args, **kwargs))
 
     async def shutdown_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
         """Shut a kernel down in any status; a dead one is removed."""
@@ -160,7 +171,8 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
             return await self.__gone(kernel_id)
         charge = self.kernel_status.charge(kernel_id)
         if charge is None or not self.kernel_status.sees(kernel_id):
-            return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
+            with self.kernel_status.remotes.asked(kernel_id):
+                return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
         self.kernel_status.shutdown_requested(kernel_id)
         await self.__start_over(kernel_id)
         # In its turn: the upstream method reads `ready`, which a restart has replaced meanwhile.

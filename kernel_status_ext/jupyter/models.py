@@ -11,7 +11,7 @@ from tornado import web
 
 from .. import views
 from .charge import listing, many
-from .gateway import last_model
+from .gateway import is_gateway, last_model, still_knows
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -70,18 +70,18 @@ class ToldModels(Base):
         """List all kernels, with ``status`` and ``reason``, also when their gateway is away."""
         # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
         self.__forget_deleted()
-        if self.kernel_status.remotes:
+        if self.kernel_status.remotes or is_gateway(self):
             return self.__list_after_a_look()
         return self.__list(*args, **kwargs)
 
     def __list(self, *args: Any, **kwargs: Any) -> Any:
-        def extended(models: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
-            self.kernel_status.forget_others(set(self._kernels))
-            self.__heard = {model["id"]: model for model in models}
-            return [self.__extended(model, alone=False, heard=True) for model in models]
-
         with many():
-            return _then(super().list_kernels(*args, **kwargs), extended)
+            return _then(super().list_kernels(*args, **kwargs), self.__take_in)
+
+    def __take_in(self, models: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
+        self.kernel_status.forget_others(set(self._kernels))
+        self.__heard = {model["id"]: model for model in models}
+        return [self.__extended(model, alone=False, heard=True) for model in models]
 
     async def __list_after_a_look(self) -> list[dict[str, Any] | None]:
         await self.kernel_status.remotes.look()
@@ -91,7 +91,19 @@ class ToldModels(Base):
 
     async def hear_of_all(self) -> None:
         """Ask the server where the kernels run what they do, and tell the tracker."""
-        await ensure_async(self.__list())
+        before = dict(self._kernels)
+        with many():
+            models = await ensure_async(super().list_kernels())
+        dropped = before.keys() - self._kernels.keys() if is_gateway(self) else ()
+        for kernel_id in dropped:
+            # jupyter_server 2.21, GatewayMappingKernelManager.list_kernels drops what is not
+            # listed, also if the gateway did not say that it knows it no more.
+            self._kernels[kernel_id] = before[kernel_id]
+            if await still_knows(before[kernel_id]):
+                models.append(last_model(before[kernel_id]))
+            else:
+                del self._kernels[kernel_id]
+        self.__take_in(models)
 
     def __extended(
         self, model: dict[str, Any] | None, *, alone: bool, heard: bool = False
@@ -102,8 +114,8 @@ class ToldModels(Base):
         kernel_id = model["id"]
         self.kernel_status.meet(self._kernels[kernel_id], kernel_id)
         if heard:
-            word, why = model.get("execution_state", ""), model.get("reason") or ""
-            self.kernel_status.remotes.reported(kernel_id, word, why)
+            told = model.get("execution_state"), model.get("reason")
+            self.kernel_status.remotes.reported(kernel_id, *told)
         moment = views.iso(self._kernels[kernel_id].last_activity)
         return {**model, "last_activity": moment, **self.__told(kernel_id, alone=alone)}
 

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from logging import Logger
 from typing import Any
@@ -12,10 +13,11 @@ from typing import Any
 from tornado import web
 from tornado.httpclient import HTTPClientError
 from tornado.ioloop import PeriodicCallback
+from tornado.websocket import WebSocketError
 
 from ..core.causes import no_answer_elsewhere, nobody_elsewhere
 from ..core.model import Reported
-from ..core.words import ExecutionState
+from ..core.words import ExecutionState, Status
 from ..tracking.tasks import not_before, spawn
 from ..tracking.tracker import Tracker
 from .charge import Charge
@@ -33,8 +35,15 @@ SILENT_AFTER = 30.0
 ASK_AGAIN = 1.0
 """Seconds between two attempts to reach a kernel for one probe."""
 
-UNREACHABLE = (web.HTTPError, HTTPClientError, OSError, asyncio.TimeoutError)
+UNREACHABLE = (web.HTTPError, HTTPClientError, WebSocketError, OSError, asyncio.TimeoutError)
 """What asking another server may raise when it is not there, or in no state to answer."""
+
+NOT_UNDERSTOOD = (ValueError, TypeError, KeyError, AttributeError)
+"""What Jupyter's gateway client raises of answers that are not what it expects."""
+
+WORKING = ("idle", "busy")
+COMING = ("starting", "restarting")
+DEAD = "dead"
 
 
 @dataclass(eq=False)
@@ -54,6 +63,8 @@ class Remote:
     said: str = ""
     overdue: str = ""
     probe: asyncio.Task[Any] | None = None
+    probe_again_at: float = 0.0
+    """A probe is a connection: one after the other would keep the kernel from being culled."""
 
 
 class Remotes:
@@ -102,6 +113,30 @@ class Remotes:
         if remote is not None:
             self.begin(remote.charge)
 
+    @contextmanager
+    def asked(self, kernel_id: str) -> Iterator[None]:
+        """Have what an action fails with be one error; a restart that failed is none.
+
+        Args:
+            kernel_id: The kernel; nothing is done for one that runs here.
+
+        Raises:
+            tornado.web.HTTPError: The server where it runs refused, or was not understood.
+        """
+        try:
+            yield
+        except (web.HTTPError, *NOT_UNDERSTOOD) as error:
+            remote = self._remotes.get(kernel_id)
+            if remote is None:
+                raise
+            kernel = self._tracker.get(kernel_id)
+            if kernel is not None and kernel.status is Status.RESTARTING:
+                self._tell(remote, ExecutionState.UNKNOWN, nobody_elsewhere(_said(error)))
+            if isinstance(error, web.HTTPError):
+                raise
+            message = "the answer of the server where the kernel runs is not understood"
+            raise web.HTTPError(503, message) from error
+
     def forget(self, kernel_id: str) -> None:
         """Follow a kernel no more."""
         remote = self._remotes.pop(kernel_id, None)
@@ -129,6 +164,9 @@ class Remotes:
                 await asyncio.wait_for(ensure(self.ask()), SILENT_AFTER)
             except UNREACHABLE as error:
                 self._lost(nobody_elsewhere(_said(error)))
+            except NOT_UNDERSTOOD as error:
+                self._log.debug("The server that runs the kernels spoke oddly", exc_info=True)
+                self._lost(nobody_elsewhere(f"its answer is not understood, {error!r}"))
             self._looked_at = began
 
     async def _look_for_those_who_wait(self) -> None:
@@ -139,7 +177,7 @@ class Remotes:
         for remote in self._remotes.values():
             self._tell(remote, ExecutionState.UNKNOWN, reason)
 
-    def reported(self, kernel_id: str, word: str, reason: str) -> None:
+    def reported(self, kernel_id: str, word: object, reason: object) -> None:
         """Take in what the server there says of a kernel.
 
         Args:
@@ -150,17 +188,20 @@ class Remotes:
         remote = self._remotes.get(kernel_id)
         if remote is None:
             return
-        if word in ("starting", "restarting") and remote.answered and remote.said in WORKING:
-            # It has another process since, which nobody here asked for.
+        said, remote.said = remote.said, word if isinstance(word, str) else ""
+        if _is_another_process(said, remote.said) and remote.answered:
+            # Nobody here asked for it.
             self.begin(remote.charge)
             return
-        remote.said = word
-        self._tell(remote, *self._judged(remote, word, reason))
+        why = reason if isinstance(reason, str) else ""
+        self._tell(remote, *self._judged(remote, remote.said, why))
 
     def _judged(self, remote: Remote, word: str, reason: str) -> tuple[ExecutionState, str]:
         """Say what is known, of what is said and of what its process has answered."""
-        if word in ("dead", "unknown"):
-            return ExecutionState(word), reason
+        if word == DEAD:
+            return ExecutionState.DEAD, reason
+        if word not in (*WORKING, *COMING):
+            return ExecutionState.UNKNOWN, reason
         if remote.answered:
             return (ExecutionState(word) if word in WORKING else ExecutionState.IDLE), ""
         if remote.overdue and word == "busy":
@@ -180,7 +221,8 @@ class Remotes:
     # -- they are probed -----------------------------------------------------------------
 
     def _begin_probe(self, remote: Remote) -> None:
-        if remote.probe is None or remote.probe.done():
+        is_over = remote.probe is None or remote.probe.done()
+        if is_over and time.monotonic() >= remote.probe_again_at:
             what = f"Kernel {remote.charge.kernel_id}: the probe of a remote process"
             remote.probe = spawn(self._probe(remote), what, self._log)
 
@@ -190,6 +232,7 @@ class Remotes:
             await asyncio.wait_for(self._answer(kernel_id), SILENT_AFTER)
         except asyncio.TimeoutError:
             remote.overdue = no_answer_elsewhere(SILENT_AFTER)
+            remote.probe_again_at = time.monotonic() + SILENT_AFTER
             if remote.said != "busy":
                 self._tell(remote, ExecutionState.UNKNOWN, remote.overdue)
             return
@@ -209,7 +252,10 @@ class Remotes:
                 return
 
 
-WORKING = ("idle", "busy")
+def _is_another_process(before: str, now: str) -> bool:
+    """Tell from two words of a server whether there must be another process between them."""
+    was_there = before not in ("", *COMING)
+    return (was_there and now in COMING) or (before == DEAD and now in WORKING)
 
 
 async def ensure(coming: Awaitable[None]) -> None:

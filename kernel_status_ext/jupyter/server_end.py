@@ -49,7 +49,8 @@ class EndOfServer(Base):
 
     async def __shut_down(self, *kernel_ids: str, now: bool = False) -> None:
         """Shut kernels down side by side, each in its turn; upstream would not wait for that."""
-        seen = [each for each in kernel_ids if self.kernel_status.sees(each)]
+        remotes = self.kernel_status.remotes
+        seen = [each for each in kernel_ids if self.kernel_status.sees(each) or each in remotes]
         work = (self.__shut_down_in_time(each, now=now) for each in seen)
         for kernel_id, told in zip(
             seen, await asyncio.gather(*work, return_exceptions=True), strict=True
@@ -60,12 +61,14 @@ class EndOfServer(Base):
     async def __shut_down_in_time(self, kernel_id: str, *, now: bool) -> None:
         """Shut a kernel down, or leave it to its own end: the server's must not wait for ever."""
         manager = self._kernels[kernel_id]
-        limit = 2 * manager.shutdown_wait_time + GRACE
+        is_elsewhere = kernel_id in self.kernel_status.remotes
+        limit = GRACE if is_elsewhere else 2 * manager.shutdown_wait_time + GRACE
         try:
             await asyncio.wait_for(self.shutdown_kernel(kernel_id, now=now), limit)
         except asyncio.TimeoutError:
+            fate = "left where it runs" if is_elsewhere else "killed"
             self.log.error(  # noqa: TRY400  the traceback would be our own patience's
-                "Kernel %s could not be shut down within %g s; it is killed", kernel_id, limit
+                "Kernel %s could not be shut down within %g s; it is %s", kernel_id, limit, fate
             )
             self.kernel_status.kill(kernel_id)
             self._pending_kernels.pop(kernel_id, None)

@@ -215,6 +215,9 @@ class _Patient:
     def look(self, entry: Entry, table: Table, *, full: bool) -> Figures:
         """Look at it now; raises ``psutil.Error`` where that is not possible."""
         memory = self._process.memory_info()
+        if not memory.vms:
+            # It is being torn down: what it held is gone, and in a moment it is.
+            raise psutil.NoSuchProcess(entry.pid)
         return Figures(
             pid=entry.pid,
             process_status=entry.status,

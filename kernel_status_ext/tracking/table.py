@@ -58,12 +58,13 @@ class Table:
         return pid in self._hidden
 
     def below(self, pid: int) -> Iterator[Entry]:
-        """Go through those that a process has started, and those that these have."""
+        """Go through those that a process has started, and those that these have; no zombies."""
         found = [pid]
         for each in found:
             for child in self._children.get(each, ()):
                 found.append(child.pid)
-                yield child
+                if child.status != psutil.STATUS_ZOMBIE:
+                    yield child
 
 
 Read = tuple[list[Entry], set[int]]

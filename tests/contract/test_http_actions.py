@@ -149,7 +149,8 @@ def test_interrupt_in_every_status(server: Server, situation: Callable[..., str]
     if situation in (idle, busy, deaf):
         assert code == 204
     after = server.status(kernel)
-    assert (after["status"], after["pid"]) == (before["status"], before["pid"])
+    if situation is not autorestarting:  # that one goes on meanwhile
+        assert (after["status"], after["pid"]) == (before["status"], before["pid"])
     gate.open()
     server.delete(kernel)
 

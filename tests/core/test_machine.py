@@ -222,7 +222,7 @@ class Life(RuleBasedStateMachine):
         """Only a start makes the next generation, here or elsewhere; an automatic one counts."""
         before, kernel = self.before, self.kernel
         if kernel.generation != before.generation:
-            ready = before.status in (Status.RESTARTING, Status.CONNECTED)
+            ready = before.status in (Status.RESTARTING, Status.CONNECTED, Status.DEAD)
             restarted_elsewhere = ready and not before.launched
             assert isinstance(self.event, Reported if restarted_elsewhere else ProcessStarted)
             assert kernel.generation == before.generation + 1

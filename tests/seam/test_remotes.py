@@ -9,8 +9,11 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tornado import web
 
+from kernel_status_ext.core.causes import DEAD_ELSEWHERE as SENTENCE
+from kernel_status_ext.core.model import RestartRequested
 from kernel_status_ext.core.targets import Target
 from kernel_status_ext.core.words import ExecutionState, Status
+from kernel_status_ext.jupyter import gateway
 from kernel_status_ext.jupyter import remotes as module
 from kernel_status_ext.jupyter.charge import Charge, Sight
 from kernel_status_ext.jupyter.remotes import Remotes
@@ -18,6 +21,7 @@ from kernel_status_ext.jupyter.turns import Turn
 from kernel_status_ext.tracking.tracker import Tracker
 
 KERNEL = "a-b"
+DEAD_ELSEWHERE = f"{SENTENCE}."
 SOON = 5.0
 """Seconds for what comes at once; only a fault takes longer."""
 
@@ -26,8 +30,10 @@ class Elsewhere:
     """A server elsewhere, with one kernel: what it says, and whether the kernel answers."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.says = "starting"
+        self.says: object = "starting"
         self.is_there = True
+        self.nonsense: Exception | None = None
+        self.reason: object = ""
         self.asked = 0
         self.probes: list[asyncio.Future[None]] = []
         monkeypatch.setattr(module, "is_behind_gateway", lambda _manager: True)
@@ -46,9 +52,11 @@ class Elsewhere:
     async def ask(self) -> None:
         """Say what is said, or be away."""
         self.asked += 1
+        if self.nonsense is not None:
+            raise self.nonsense
         if not self.is_there:
             raise web.HTTPError(503, "away") from ConnectionRefusedError(111, "Connection refused")
-        self.remotes.reported(KERNEL, self.says, "")
+        self.remotes.reported(KERNEL, self.says, self.reason)
 
     def now(self) -> tuple[str, str, int]:
         """The kernel's words and generation."""
@@ -141,7 +149,8 @@ def test_a_silent_kernel_is_unknown(
         assert "has not answered for 0.01 s" in kernel.reason
         monkeypatch.setattr(module, "SILENT_AFTER", SOON)
         elsewhere.probes.clear()
-        await elsewhere.remotes.look()
+        while not elsewhere.probes:
+            await elsewhere.remotes.look()
         assert elsewhere.now()[0] == "unknown"
         await elsewhere.answered()
         assert elsewhere.tracker.get(KERNEL).reason == ""  # type: ignore[union-attr]
@@ -226,3 +235,154 @@ def test_a_kernel_forgotten_while_it_is_probed(act: Callable[[Play], None]) -> N
         assert elsewhere.asked == 0
 
     act(story)
+
+
+@pytest.mark.parametrize(
+    "error", [ValueError("no JSON"), KeyError("id"), TypeError(), AttributeError()]
+)
+def test_a_server_that_speaks_nonsense(act: Callable[[Play], None], error: Exception) -> None:
+    """What it says is not understood, so its kernels are unknown until it is."""
+
+    async def story(elsewhere: Elsewhere) -> None:
+        await elsewhere.answered()
+        elsewhere.nonsense = error
+        await elsewhere.remotes.look()
+        assert elsewhere.now()[0] == "unknown"
+        assert "not understood" in elsewhere.tracker.get(KERNEL).reason  # type: ignore[union-attr]
+        elsewhere.nonsense, elsewhere.says = None, "idle"
+        await elsewhere.remotes.look()
+        assert elsewhere.now() == ("connected", "idle", 0)
+
+    act(story)
+
+
+@pytest.mark.parametrize("word", ["paused", "", None, ["idle"], 3])
+def test_a_word_that_is_none(act: Callable[[Play], None], word: object) -> None:
+    """It is not taken for idle."""
+
+    async def story(elsewhere: Elsewhere) -> None:
+        await elsewhere.answered()
+        elsewhere.says = word
+        await elsewhere.remotes.look()
+        assert elsewhere.now() == ("unknown", "unknown", 0)
+
+    act(story)
+
+
+@pytest.mark.parametrize("reason", ["It is gone.", {"a": 1}, None])
+def test_the_reason_of_a_death_elsewhere(act: Callable[[Play], None], reason: object) -> None:
+    """It is passed on if it is a sentence; started again there, it is another process."""
+
+    async def story(elsewhere: Elsewhere) -> None:
+        await elsewhere.answered()
+        elsewhere.says, elsewhere.reason = "dead", reason
+        await elsewhere.remotes.look()
+        kernel = elsewhere.tracker.get(KERNEL)
+        assert kernel is not None
+        assert kernel.status is Status.DEAD
+        assert kernel.reason == (reason if isinstance(reason, str) else DEAD_ELSEWHERE)
+        elsewhere.says, elsewhere.reason = "starting", ""
+        await elsewhere.remotes.look()
+        assert elsewhere.now() == ("connecting", "starting", 1)
+        await elsewhere.answered()
+        assert elsewhere.now() == ("connected", "idle", 1)
+
+    act(story)
+
+
+def test_dead_and_idle_again_is_probed(act: Callable[[Play], None]) -> None:
+    """Nobody saw it start, but it must have: its answer is waited for."""
+
+    async def story(elsewhere: Elsewhere) -> None:
+        await elsewhere.answered()
+        for each in ("dead", "idle"):
+            elsewhere.says = each
+            await elsewhere.remotes.look()
+        assert elsewhere.now() == ("connecting", "starting", 1)
+
+    act(story)
+
+
+@pytest.mark.parametrize("error", [ValueError("no UTF-8"), web.HTTPError(418, "no")])
+def test_a_restart_that_fails_elsewhere_is_none(
+    act: Callable[[Play], None], error: Exception
+) -> None:
+    """It is one kind of error, and no process is counted that never was."""
+
+    async def story(elsewhere: Elsewhere) -> None:
+        await elsewhere.answered()
+        kernel = elsewhere.tracker.get(KERNEL)
+        assert kernel is not None
+        elsewhere.tracker.feed(KERNEL, RestartRequested(0, elsewhere.tracker.now()))
+        with pytest.raises(web.HTTPError), elsewhere.remotes.asked(KERNEL):
+            raise error
+        elsewhere.says = "idle"
+        await elsewhere.remotes.look()
+        assert elsewhere.now() == ("connected", "idle", 0)
+
+    act(story)
+
+
+def test_a_kernel_here_raises_what_it_raises(act: Callable[[Play], None]) -> None:
+    """Errors of other kernels are not touched."""
+
+    async def story(elsewhere: Elsewhere) -> None:
+        with pytest.raises(KeyError), elsewhere.remotes.asked("of this server"):
+            raise KeyError
+
+    act(story)
+
+
+def test_a_probe_that_is_stopped_leaves_no_websocket(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What opens after nobody waits for it any more is closed."""
+
+    class Opened:
+        closed = False
+
+        def close(self) -> None:
+            self.closed = True
+
+    async def scene() -> None:
+        connecting = asyncio.get_running_loop().create_future()
+        monkeypatch.setattr(gateway, "websocket_connect", lambda _request: connecting)
+        monkeypatch.setattr(gateway, "GatewayClient", FakeGatewayClient)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(gateway.kernel_answers(KERNEL), 0.01)
+        opened = Opened()
+        connecting.set_result(opened)
+        await connecting
+        await asyncio.wait_for(asyncio.get_running_loop().run_in_executor(None, int), SOON)
+        assert opened.closed
+
+    asyncio.run(scene())
+
+
+class FakeGatewayClient:
+    """As much of Jupyter's as a probe needs."""
+
+    ws_url, kernels_endpoint = "ws://nowhere", "/api/kernels"
+
+    @classmethod
+    def instance(cls) -> FakeGatewayClient:
+        """Be the only one."""
+        return cls()
+
+    def load_connection_args(self) -> dict[str, object]:
+        """Need none."""
+        return {}
+
+
+@pytest.mark.parametrize(
+    "message",
+    [b"\x00\x01", "no JSON", "[]", "{}", '{"header": 3}', '{"header": {"msg_type": "status"}}'],
+)
+def test_a_probe_skips_what_is_no_answer(message: object) -> None:
+    """Binary frames, nonsense and other messages may come before the reply."""
+    replies = [message, '{"header": {"msg_type": "kernel_info_reply"}}']
+
+    class Connection:
+        async def read_message(self) -> object:
+            return replies.pop(0)
+
+    asyncio.run(gateway._first_reply(Connection()))
+    assert replies == []
