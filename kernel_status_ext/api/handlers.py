@@ -9,7 +9,6 @@ from http import HTTPStatus
 from http.client import responses
 from typing import Any, NoReturn
 
-from jupyter_core.utils import ensure_async
 from jupyter_server.base.handlers import APIHandler
 from tornado import web
 from tornado.log import access_log
@@ -45,7 +44,7 @@ class KernelHandler(APIHandler):
     async def meet_all(self) -> None:
         """Get to know kernels that come and go without our doing: external and remote ones."""
         manager: Any = self.kernel_manager
-        await ensure_async(manager.list_kernels())
+        await manager.look_at_all()
 
     async def looked_at(self, kernel_id: str) -> Kernel:
         """Return a kernel as it is now, wherever it runs, or answer 404."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
 
+UNIX = "http+unix"
 SCHEMES = ("http", "https", "http+unix")
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 - not bound, only compared
 
@@ -79,22 +80,28 @@ def address(
     own = {"Authorization": f"token {token}"} if token else {}
     if cookies and "_xsrf" in cookies:
         own["X-XSRFToken"] = cookies["_xsrf"]
-    is_unix = parts.scheme == "http+unix"
+    plain = _plain(parts, is_page=bool(its_own))
+    return Address(
+        url=plain,
+        # jupyter_server 2.21, JupyterHandler.check_referer: without one a cookie is not enough.
+        headers={"Referer": plain, **own, **(headers or {})},
+        cookies=dict(cookies or {}),
+        login=(unquote(parts.username), unquote(parts.password or "")) if parts.username else None,
+        socket=unquote(parts.netloc) if parts.scheme == UNIX else None,
+    )
+
+
+def _plain(parts: SplitResult, *, is_page: bool) -> str:
+    """Make the URL that requests are made of, without all that is nobody's business."""
+    is_unix = parts.scheme == UNIX
     plain = parts._replace(
         scheme="http" if is_unix else parts.scheme,
         netloc="localhost" if is_unix else parts.netloc.rpartition("@")[2],
-        path=_base(parts.path, is_page=bool(its_own)),
+        path=_base(parts.path, is_page=is_page),
         query="",
         fragment="",
     )
-    return Address(
-        url=urlunsplit(plain),
-        # jupyter_server 2.21, JupyterHandler.check_referer: without one a cookie is not enough.
-        headers={"Referer": urlunsplit(plain), **own, **(headers or {})},
-        cookies=dict(cookies or {}),
-        login=(unquote(parts.username), unquote(parts.password or "")) if parts.username else None,
-        socket=unquote(parts.netloc) if is_unix else None,
-    )
+    return urlunsplit(plain)
 
 
 def _parts(url: str) -> SplitResult:

@@ -53,6 +53,13 @@ class ToldModels(Base):
         if kernel_id in self.kernel_status.remotes:
             await self.kernel_status.remotes.look()
 
+    async def look_at_all(self) -> None:
+        """Get to know kernels that come and go without our doing: external and remote ones."""
+        await self.kernel_status.remotes.look()
+        # jupyter_client 8.10, MultiKernelManager.external_connection_dir
+        if self.external_connection_dir is not None:
+            await ensure_async(self.list_kernels())
+
     def list_kernel_ids(self) -> list[str]:
         """List the ids of all kernels; external ones come and go here."""
         # jupyter_client 8.10, MultiKernelManager.list_kernel_ids
