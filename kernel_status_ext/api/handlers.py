@@ -50,7 +50,6 @@ class KernelHandler(APIHandler):
         """Return a kernel as it is now, wherever it runs, or answer 404."""
         manager: Any = self.kernel_manager
         await manager.look_at(kernel_id)
-        self.end_if_nobody_is_there()
         return self.known(kernel_id)
 
     def end_if_nobody_is_there(self) -> None:

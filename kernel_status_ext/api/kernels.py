@@ -59,6 +59,7 @@ class WaitHandler(WatchingHandler):
     async def get(self, kernel_id: str) -> None:
         """Answer when the kernel is in the wanted state, or why it is not."""
         await self.looked_at(kernel_id)
+        self.end_if_nobody_is_there()
         since = self.number("since", None, whole=True)
         timeout = self.number("timeout", 30.0)
         target = self._target(change=since is not None)

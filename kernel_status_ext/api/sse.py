@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 PIECE = 8 * 1024
 """Bytes that are written at once."""
 
-LIMIT = 40 * 1024
+LIMIT = 32 * 1024
 """Bytes that wait for a reader who has not read what was written before."""
 
 KEEP_ALIVE = b": still here\n\n"
@@ -89,8 +89,9 @@ class Outlet:
             return
         self._size += len(event)
         if self._writing and self._size > LIMIT:
+            self._size -= sum(map(len, (event, *self._waiting)))
             self._waiting.clear()
-            self._size, self._is_behind = 0, True
+            self._is_behind = True
             return
         self._waiting.append(event)
         if not self._writing:
@@ -103,6 +104,7 @@ class Outlet:
     def end(self, last: bytes, ended: Callable[[], None]) -> None:
         """Send a last event after what waits, and call something when it has left."""
         self._is_behind, self._ended = False, ended
+        self._size += len(last)
         self._waiting.append(last)
         if not self._writing:
             self._go_on()
@@ -125,15 +127,19 @@ class Outlet:
         if not written.cancelled() and written.exception() is None:
             self._go_on()
 
+    def _counted(self, events: Iterable[bytes]) -> Iterator[bytes]:
+        for piece in pieces(events):
+            self._size -= len(piece)
+            yield piece
+
     def _next(self) -> bytes | None:
         """Return the next piece: of what has begun, of what waits, of a snapshot; or None."""
         piece = next(self._present, None)
         if piece is not None:
             return piece
         if self._waiting:
-            self._present = pieces(tuple(self._waiting))
+            self._present = self._counted(tuple(self._waiting))
             self._waiting.clear()
-            self._size = 0
         elif self._is_behind:
             self._is_behind = False
             self._present = pieces(self._snapshot())

@@ -217,20 +217,15 @@ def reported(kernel: Kernel, event: Reported) -> Step:
         ended = dead(kernel, Cause.REMOTE, event.reason or causes.sentence(causes.DEAD_ELSEWHERE))
         return replace(ended, kernel=replace(ended.kernel, reported=word))
     if kernel.status is Status.RESTARTING and word is ExecutionState.STARTING:
-        return Step(kernel)
+        return Step(replace(kernel, generation=kernel.generation + event.anew))
     unheard = word is ExecutionState.UNKNOWN
-    was_there = kernel.reported is not None
-    came_back = kernel.status is Status.RESTARTING and was_there and not unheard
-    began_anew = word is ExecutionState.STARTING and (
-        kernel.status is Status.CONNECTED or (kernel.status is Status.DEAD and was_there)
-    )
     return Step(
         replace(
             kernel,
             status=REPORTED_STATUS[word],
             reason=(event.reason or causes.sentence(causes.UNHEARD)) if unheard else "",
             cause=Cause.REMOTE if unheard else None,
-            generation=kernel.generation + (came_back or began_anew),
+            generation=kernel.generation + event.anew,
             reported=word,
         )
     )

@@ -282,6 +282,8 @@ class Reported(Event):
     execution_state: ExecutionState
     reason: str = ""
     """Why that is so, where it is told."""
+    anew: bool = False
+    """Whether it is another process that this is said of: the next generation."""
 
 
 # -- notices: what follows from an event, beside the new kernel --------------------------------

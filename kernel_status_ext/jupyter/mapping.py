@@ -141,7 +141,7 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
         remotes = self.kernel_status.remotes
         if kernel_id in remotes:
             self.kernel_status.restart_requested(kernel_id)
-        with remotes.asked(kernel_id):
+        with remotes.asked(kernel_id, to_restart=True):
             answer = await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
         remotes.begin_again(kernel_id)
         return answer

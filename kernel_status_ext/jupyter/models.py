@@ -21,6 +21,12 @@ else:
     Base = object
 
 
+NOT_LISTED = (
+    "The server that runs the kernel does not list it and does not answer for it; "
+    "ask whoever runs it, or wait."
+)
+
+
 class ToldModels(Base):
     """Makes the models of Jupyter's own calls of what the tracker knows."""
 
@@ -101,16 +107,24 @@ class ToldModels(Base):
         before = dict(self._kernels)
         with many():
             models = await ensure_async(super().list_kernels())
-        dropped = before.keys() - self._kernels.keys() if is_gateway(self) else ()
-        for kernel_id in dropped:
-            # jupyter_server 2.21, GatewayMappingKernelManager.list_kernels drops what is not
-            # listed, also if the gateway did not say that it knows it no more.
-            self._kernels[kernel_id] = before[kernel_id]
-            if await still_knows(before[kernel_id]):
-                models.append(last_model(before[kernel_id]))
-            else:
-                del self._kernels[kernel_id]
+        for kernel_id in before.keys() - self._kernels.keys() if is_gateway(self) else ():
+            # What was removed here meanwhile is not to come back.
+            if kernel_id in self.kernel_status.remotes:
+                models += await self.__not_listed(kernel_id, before[kernel_id])
         self.__take_in(models)
+
+    async def __not_listed(self, kernel_id: str, manager: Any) -> list[dict[str, Any] | None]:
+        # jupyter_server 2.21, GatewayMappingKernelManager.list_kernels drops what is not listed,
+        # also if the gateway did not say that it knows it no more.
+        self._kernels[kernel_id] = manager
+        try:
+            if await still_knows(manager):
+                return [last_model(manager)]
+        except web.HTTPError:
+            nobody_knows = {"execution_state": "unknown", "reason": NOT_LISTED}
+            return [{**(last_model(manager) or {"id": kernel_id}), **nobody_knows}]
+        self._kernels.pop(kernel_id, None)
+        return []
 
     def __extended(
         self, model: dict[str, Any] | None, *, alone: bool, heard: bool = False

@@ -14,10 +14,11 @@ from tornado import web
 from tornado.httpclient import HTTPClientError
 from tornado.ioloop import PeriodicCallback
 from tornado.websocket import WebSocketError
+from traitlets import TraitError
 
 from ..core.causes import no_answer_elsewhere, nobody_elsewhere
 from ..core.model import Reported
-from ..core.words import ExecutionState, Status
+from ..core.words import ExecutionState
 from ..tracking.tasks import not_before, spawn
 from ..tracking.tracker import Tracker
 from .charge import Charge
@@ -38,11 +39,11 @@ ASK_AGAIN = 1.0
 UNREACHABLE = (web.HTTPError, HTTPClientError, WebSocketError, OSError, asyncio.TimeoutError)
 """What asking another server may raise when it is not there, or in no state to answer."""
 
-NOT_UNDERSTOOD = (ValueError, TypeError, KeyError, AttributeError)
+NOT_UNDERSTOOD = (ValueError, TypeError, KeyError, AttributeError, TraitError)
 """What Jupyter's gateway client raises of answers that are not what it expects."""
 
 WORKING = ("idle", "busy")
-COMING = ("starting", "restarting")
+COMING = ("starting", "restarting", "autorestarting")
 DEAD = "dead"
 
 
@@ -63,6 +64,8 @@ class Remote:
     said: str = ""
     overdue: str = ""
     probe: asyncio.Task[Any] | None = None
+    is_restarting: bool = False
+    """Whether a restart that was asked for here is under way: what is said meanwhile is old."""
     probe_again_at: float = 0.0
     """A probe is a connection: one after the other would keep the kernel from being culled."""
 
@@ -98,13 +101,15 @@ class Remotes:
 
     def begin(self, charge: Charge) -> None:
         """Follow a kernel, or its next process."""
+        before = self._remotes.get(charge.kernel_id)
         self.forget(charge.kernel_id)
         remote = Remote(charge, answered=not is_behind_gateway(charge.manager))
         self._remotes[charge.kernel_id] = remote
         if not self._clock.is_running():
             self._clock.start()
         if not remote.answered:
-            self._tell(remote, ExecutionState.STARTING)
+            anew = before is not None and before.answered
+            self._tell(remote, ExecutionState.STARTING, anew=anew)
             self._begin_probe(remote)
 
     def begin_again(self, kernel_id: str) -> None:
@@ -114,28 +119,32 @@ class Remotes:
             self.begin(remote.charge)
 
     @contextmanager
-    def asked(self, kernel_id: str) -> Iterator[None]:
+    def asked(self, kernel_id: str, *, to_restart: bool = False) -> Iterator[None]:
         """Have what an action fails with be one error; a restart that failed is none.
 
         Args:
             kernel_id: The kernel; nothing is done for one that runs here.
+            to_restart: Whether it is asked to restart.
 
         Raises:
             tornado.web.HTTPError: The server where it runs refused, or was not understood.
         """
+        remote = self._remotes.get(kernel_id)
+        if remote is None:
+            yield
+            return
+        remote.is_restarting = to_restart
         try:
             yield
         except (web.HTTPError, *NOT_UNDERSTOOD) as error:
-            remote = self._remotes.get(kernel_id)
-            if remote is None:
-                raise
-            kernel = self._tracker.get(kernel_id)
-            if kernel is not None and kernel.status is Status.RESTARTING:
+            if to_restart:
                 self._tell(remote, ExecutionState.UNKNOWN, nobody_elsewhere(_said(error)))
             if isinstance(error, web.HTTPError):
                 raise
             message = "the answer of the server where the kernel runs is not understood"
             raise web.HTTPError(503, message) from error
+        finally:
+            remote.is_restarting = False
 
     def forget(self, kernel_id: str) -> None:
         """Follow a kernel no more."""
@@ -186,13 +195,15 @@ class Remotes:
             reason: Its reason, where that server tells one.
         """
         remote = self._remotes.get(kernel_id)
-        if remote is None:
+        if remote is None or remote.is_restarting:
             return
         said, remote.said = remote.said, word if isinstance(word, str) else ""
         if _is_another_process(said, remote.said) and remote.answered:
             # Nobody here asked for it.
             self.begin(remote.charge)
             return
+        if said != remote.said:
+            remote.probe_again_at = 0.0
         why = reason if isinstance(reason, str) else ""
         self._tell(remote, *self._judged(remote, remote.said, why))
 
@@ -212,10 +223,12 @@ class Remotes:
             return ExecutionState.UNKNOWN, remote.overdue
         return ExecutionState.STARTING, ""
 
-    def _tell(self, remote: Remote, word: ExecutionState, reason: str = "") -> None:
+    def _tell(
+        self, remote: Remote, word: ExecutionState, reason: str = "", *, anew: bool = False
+    ) -> None:
         kernel = self._tracker.get(remote.charge.kernel_id)
         if kernel is not None:
-            event = Reported(kernel.generation, self._tracker.now(), word, reason)
+            event = Reported(kernel.generation, self._tracker.now(), word, reason, anew)
             self._tracker.feed(kernel.id, event)
 
     # -- they are probed -----------------------------------------------------------------

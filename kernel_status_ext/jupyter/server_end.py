@@ -62,7 +62,7 @@ class EndOfServer(Base):
         """Shut a kernel down, or leave it to its own end: the server's must not wait for ever."""
         manager = self._kernels[kernel_id]
         is_elsewhere = kernel_id in self.kernel_status.remotes
-        limit = GRACE if is_elsewhere else 2 * manager.shutdown_wait_time + GRACE
+        limit = 2 * manager.shutdown_wait_time + GRACE
         try:
             await asyncio.wait_for(self.shutdown_kernel(kernel_id, now=now), limit)
         except asyncio.TimeoutError:

@@ -101,7 +101,7 @@ OF_A_PROCESS = st.one_of(
 OF_JUPYTER = st.one_of(
     st.sampled_from([restart(), completed(), autorestart(), gave_up(), launch_failed(), found()]),
     st.sampled_from([by for by in RequestedBy if by is not RequestedBy.RESTART]).map(shutdown),
-    st.sampled_from(ExecutionState).map(reported),
+    st.builds(reported, st.sampled_from(ExecutionState), anew=st.booleans()),
 )
 """News of what Jupyter or somebody does."""
 
@@ -222,9 +222,9 @@ class Life(RuleBasedStateMachine):
         """Only a start makes the next generation, here or elsewhere; an automatic one counts."""
         before, kernel = self.before, self.kernel
         if kernel.generation != before.generation:
-            ready = before.status in (Status.RESTARTING, Status.CONNECTED, Status.DEAD)
-            restarted_elsewhere = ready and not before.launched
-            assert isinstance(self.event, Reported if restarted_elsewhere else ProcessStarted)
+            elsewhere = isinstance(self.event, Reported) and self.event.anew
+            assert elsewhere is not isinstance(self.event, ProcessStarted)
+            assert not (elsewhere and before.launched)
             assert kernel.generation == before.generation + 1
         counted = kernel.restart_count - before.restart_count
         begun = isinstance(self.event_or_none, ProcessStarted) and kernel is not before

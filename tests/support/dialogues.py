@@ -179,9 +179,9 @@ def died(code: int | None = None, signal: int | None = None) -> News:
     return exited(code, signal, restarter=True)
 
 
-def reported(state: ExecutionState) -> News:
-    """The manager of a kernel elsewhere said what it does."""
-    return News(Reported, {"execution_state": state})
+def reported(state: ExecutionState, *, anew: bool = False) -> News:
+    """The manager of a kernel elsewhere said what it does, or what another process does."""
+    return News(Reported, {"execution_state": state, "anew": anew})
 
 
 def new_kernel(status: Status = Status.STARTING) -> Kernel:
