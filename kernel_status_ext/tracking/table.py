@@ -8,6 +8,7 @@ What a process holds is not taken from there: that number lags behind. Times are
 from __future__ import annotations
 
 import os
+import time
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -73,7 +74,8 @@ Read = tuple[list[Entry], set[int]]
 
 def _from_proc() -> Read:
     entries, hidden = [], set()
-    booted = psutil.boot_time()
+    # psutil.boot_time is in whole seconds: a process would be older than what started it.
+    booted = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
     for name in os.listdir(PROC):  # noqa: PTH208 - a thousand names
         if name.isdecimal():
             try:
