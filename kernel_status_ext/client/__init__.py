@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from .errors import (
         AnswerNotUnderstood,
         BadRequest,
+        ClientClosed,
         KernelNotFound,
         KernelStateTimeout,
         KernelStateUnreachable,
@@ -46,6 +47,7 @@ __all__ = [
     "BadRequest",
     "Change",
     "Children",
+    "ClientClosed",
     "Event",
     "Figures",
     "History",

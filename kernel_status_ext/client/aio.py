@@ -38,7 +38,7 @@ class AsyncKernelStatusClient(opening.Client):
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Give the connections back; whoever rests before another try is woken."""
+        """Give the connections back; what is still asked ends with ``ClientClosed``."""
         self._closed.set()
         await self._http.aclose()
 
@@ -151,8 +151,8 @@ class _Line:
     async def _try(self, what: Callable[[Any], Awaitable[T]], step: Step) -> T | Failed:
         try:
             return await what(step)
-        except httpx.RequestError as error:
-            return opening.failed(error)
+        except (httpx.RequestError, RuntimeError) as error:
+            return opening.failed(error, self._http.base_url, closed=self._closed.is_set())
 
     async def _ask(self, step: Ask) -> Answer:
         await self.hang_up()

@@ -9,6 +9,7 @@ from argparse import Namespace
 from collections.abc import Sequence
 from types import FrameType
 
+from . import swift  # noqa: F401 - first: it spares us what the others would load
 from .address import BadAddress
 from .arguments import PROGRAM, parser
 from .choose import Ambiguous, Nothing

@@ -113,7 +113,7 @@ def _follow(asked: KernelStatusClient, listed: Listed, line: LiveLine) -> None:
             for event in asked.watch(listed.kernel.id):
                 for kernel in _told_of(event):
                     line.present = _in_words(kernel)
-        except (KernelStatusError, RuntimeError):  # also: the client is closed
+        except KernelStatusError:  # also: the client is closed
             return
 
     threading.Thread(target=go_on, daemon=True).start()
@@ -145,19 +145,29 @@ class _Told:
         self._screen = screen
         self._names: dict[str, str] = {}
         self._revisions: dict[str, int] = {}
+        self._present: dict[Running | None, set[str]] = {}
 
     def __call__(self, event: Event, server: Running | None) -> None:
         also = server.shown if server else ""
+        self._tell_removed(event, self._present.setdefault(server, set()))
         for kernel in _told_of(event):
             self._names[kernel.id] = kernel.name or ""
             if self._revisions.get(kernel.id) != kernel.revision:
                 self._revisions[kernel.id] = kernel.revision
                 show_change(self._screen, kernel, also)
-        match event:
-            case Removed():
-                self._screen.sentence(f"Kernel {event.id} was removed.")
-            case Figures():
-                show_figures(self._screen, event.kernels, self._names)
+        if isinstance(event, Figures):
+            show_figures(self._screen, event.kernels, self._names)
+
+    def _tell_removed(self, event: Event, present: set[str]) -> None:
+        """Tell also of those that went while the connection was broken."""
+        told = {kernel.id for kernel in _told_of(event)}
+        gone = {event.id} if isinstance(event, Removed) else set()
+        if isinstance(event, Snapshot):
+            gone = present - told
+        for kernel_id in sorted(gone):
+            self._screen.sentence(f"Kernel {kernel_id} was removed.")
+        present |= told
+        present -= gone
 
 
 def _told_of(event: Event) -> Sequence[Kernel]:

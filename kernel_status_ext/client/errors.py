@@ -10,6 +10,7 @@ KernelStatusError
  ├── NotAllowed
  ├── TooManyWatchers
  ├── ServerUnreachable       (also a ConnectionError)
+ ├── ClientClosed            (also a RuntimeError)
  ├── NoExtension
  └── AnswerNotUnderstood
 """
@@ -86,6 +87,10 @@ class TooManyWatchers(KernelStatusError):
 
 class ServerUnreachable(KernelStatusError, ConnectionError):
     """No answer came, or only one of a proxy that has no server behind it."""
+
+
+class ClientClosed(KernelStatusError, RuntimeError):
+    """The client was closed before the answer came, or before it was asked."""
 
 
 class NoExtension(KernelStatusError):

@@ -59,6 +59,14 @@ def moment(time: datetime | None, now: datetime | None = None) -> str:
     return f"{local:%H:%M:%S}" if is_today else f"{local:%Y-%m-%d %H:%M}"
 
 
+def instant(time: datetime | None, now: datetime | None = None) -> str:
+    """Write a time as ``moment`` does, with milliseconds, and with them also on another day."""
+    if time is None:
+        return ""
+    local, today = time.astimezone(), (now or datetime.now(timezone.utc)).astimezone()
+    return clock(time) if local.date() == today.date() else f"{local:%Y-%m-%d} {clock(time)}"
+
+
 def clock(time: datetime) -> str:
     """Write a time of day with milliseconds, local time."""
     return time.astimezone().isoformat(timespec="milliseconds")[11:23]

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import shutil
+import os
 import threading
 import time
 from types import TracebackType
 from typing import TextIO
 
 BEGIN, ERASE = "\r", "\033[K"
+
+USUAL = 80
+"""Columns of a terminal that does not tell how many it has."""
 
 TICK = 0.2
 """Seconds between two looks at the clock."""
@@ -62,6 +65,7 @@ class LiveLine:
         return f"{waited:.0f} s  {self.present or '...'}  waiting for {self._what}"
 
     def _write(self, line: str) -> None:
-        room = shutil.get_terminal_size().columns - 1
+        # Of the terminal that it is written to: stdout's may be another one, or none.
+        room = (os.get_terminal_size(self._out.fileno()).columns or USUAL) - 1
         self._out.write(BEGIN + line[:room] + ERASE)
         self._out.flush()

@@ -9,7 +9,7 @@ import httpx
 
 from .address import Address, address
 from .calls import Calls
-from .errors import BadRequest
+from .errors import BadRequest, ClientClosed
 from .steps import Answer, Ask, Failed
 
 
@@ -95,19 +95,32 @@ def answer(response: httpx.Response, body: bytes) -> Answer:
     return Answer(response.status_code, body, kind, location)
 
 
-def failed(error: httpx.RequestError) -> Failed:
+def failed(error: httpx.RequestError | RuntimeError, server: object, *, closed: bool) -> Failed:
     """Tell why nothing came; the words of the library, unless they may quote what is secret.
 
+    Args:
+        error: What the library has raised: a RuntimeError of a client that is closed.
+        server: The address of the server that was asked.
+        closed: Whether the client is closed by now.
+
     Raises:
+        ClientClosed: It is.
         BadRequest: What was to be sent cannot be sent.
     """
+    if closed:  # whatever then came of it
+        raise ClientClosed(
+            f"The client for {server} was closed, so nothing more can be asked: make a new one, "
+            "or close it later."
+        ) from None
+    if isinstance(error, RuntimeError):
+        raise error
     if isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol):
         raise BadRequest("A header or cookie that was given cannot be sent by HTTP.") from None
     connected = not isinstance(error, httpx.ConnectError | httpx.ConnectTimeout)
-    return Failed(str(error) or _named(error), connected=connected)
+    return Failed(_why(error), connected=connected)
 
 
-def _named(error: httpx.RequestError) -> str:
+def _why(error: httpx.RequestError) -> str:
     if isinstance(error, httpx.TimeoutException):
         return "it said nothing for too long"
-    return type(error).__name__
+    return str(error) or type(error).__name__

@@ -7,6 +7,7 @@ client stays a plain string.
 
 from __future__ import annotations
 
+import threading
 from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, ClassVar, TypeVar, cast
@@ -46,6 +47,9 @@ class Result(msgspec.Struct, frozen=True, kw_only=True, dict=True):
 
 R = TypeVar("R", bound=Result)
 
+_ALONE = threading.Lock()
+"""msgspec 0.22 crashes the process when two threads are the first to read a kind of result."""
+
 
 def read(kind: type[R], body: Any) -> R:
     """Make a result of JSON.
@@ -60,7 +64,8 @@ def read(kind: type[R], body: Any) -> R:
     Raises:
         msgspec.ValidationError: It is none.
     """
-    made = msgspec.convert(body, kind)
+    with _ALONE:
+        made = msgspec.convert(body, kind)
     _keep(made, body)
     return made
 

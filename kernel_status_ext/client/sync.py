@@ -12,6 +12,7 @@ import httpx
 from . import opening
 from .calls import Detail, Words
 from .results import Event, History, Inspection, Kernel, Session
+from .sockets import Sockets
 from .steps import Answer, Ask, Failed, Read, Rest, Step, Talk, Tell
 
 T = TypeVar("T")
@@ -25,6 +26,7 @@ class KernelStatusClient(opening.Client):
 
     def _open(self, transport: Any, socket: str | None, options: dict[str, Any]) -> None:
         self._closed = threading.Event()
+        self._sockets = Sockets()
         if socket is not None:
             transport = transport or httpx.HTTPTransport(uds=socket)
         self._http = httpx.Client(transport=transport, **options)
@@ -38,8 +40,9 @@ class KernelStatusClient(opening.Client):
         self.close()
 
     def close(self) -> None:
-        """Give the connections back; whoever rests before another try is woken."""
+        """Give the connections back; what is still asked ends with ``ClientClosed``."""
         self._closed.set()
+        self._sockets.shut()
         self._http.close()
 
     def sessions(self) -> list[Session]:
@@ -145,7 +148,7 @@ class KernelStatusClient(opening.Client):
         """
         talk = self._calls.watch(kernel_id, figures, on_lost)
         reply = None
-        with _Line(self._http, self._closed) as line:
+        with _Line(self._http, self._closed, self._sockets) as line:
             try:
                 while True:
                     step = talk.send(reply)
@@ -156,7 +159,7 @@ class KernelStatusClient(opening.Client):
                 return
 
     def _carry_on(self, talk: Talk[T]) -> T:
-        with _Line(self._http, self._closed) as line:
+        with _Line(self._http, self._closed, self._sockets) as line:
             try:
                 step = next(talk)
                 while True:
@@ -169,9 +172,10 @@ class KernelStatusClient(opening.Client):
 class _Line:
     """One conversation's connection."""
 
-    def __init__(self, http: httpx.Client, closed: threading.Event) -> None:
+    def __init__(self, http: httpx.Client, closed: threading.Event, sockets: Sockets) -> None:
         self._http = http
         self._closed = closed
+        self._sockets = sockets
         self._response: httpx.Response | None = None
         self._pieces: Iterator[bytes] = iter(())
 
@@ -196,12 +200,14 @@ class _Line:
     def _try(self, what: Callable[[Any], T], step: Step) -> T | Failed:
         try:
             return what(step)
-        except httpx.RequestError as error:
-            return opening.failed(error)
+        except (httpx.RequestError, RuntimeError) as error:
+            return opening.failed(error, self._http.base_url, closed=self._closed.is_set())
 
     def _ask(self, step: Ask) -> Answer:
         self._hang_up()
-        response = self._http.send(opening.request(self._http, step), stream=True)
+        request = opening.request(self._http, step)
+        request.extensions["trace"] = self._sockets.note
+        response = self._http.send(request, stream=True)
         if opening.is_stream(response, step):
             self._response, self._pieces = response, response.iter_bytes()
             return opening.answer(response, b"")

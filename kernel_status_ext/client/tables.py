@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from . import lines
-from .harmless import clock, moment, size
+from .harmless import clock, instant, moment, size
 from .results import Inspection, Kernel, Moment, Termination
 from .roster import Listed
 from .running import Running
@@ -29,7 +29,8 @@ FIGURES = ("ID", "NAME", "CPU", "MEMORY", "PEAK", "CHILDREN", "THREADS", "FILES"
 STORY = ("REVISION", "AT", "GENERATION", "STATUS", "EXECUTION_STATE", "STATE")
 
 SPARE = ("PID", "FILES", "THREADS", "RESTARTS")
-"""What a narrow terminal does not show."""
+STORY_SPARE = ("GENERATION", "REVISION")
+"""What a narrow terminal does not show, of kernels and of stories."""
 
 
 def style_of(status: str) -> str:
@@ -132,7 +133,7 @@ def show_termination(screen: Screen, ended: Termination) -> None:
     """Write all that is known of the end of a process."""
     used = "" if ended.cpu_seconds is None else f"{ended.cpu_seconds:.1f} s"
     facts = {
-        "at": moment(ended.finished_at),
+        "at": instant(ended.finished_at),
         "reason": ended.reason,
         "cause": ended.cause,
         "hint": ended.hint,
@@ -141,7 +142,7 @@ def show_termination(screen: Screen, ended: Termination) -> None:
         "requested by": ended.requested_by,
         "generation": ended.generation,
         "pid": ended.pid,
-        "started": moment(ended.started_at),
+        "started": instant(ended.started_at),
         "peak memory": size(ended.peak_memory),
         "processor": used,
         "stderr": ended.traceback,
@@ -161,7 +162,7 @@ def show_story(
         Row(
             [
                 str(each.revision),
-                f"{moment(each.at)}",
+                instant(each.at),
                 str(each.generation),
                 str(each.status),
                 str(each.execution_state),
@@ -172,7 +173,7 @@ def show_story(
         )
         for each in changes
     ]
-    screen.table(STORY, rows, "REASON")
+    screen.table(STORY, rows, "REASON", STORY_SPARE)
     for each in terminations:
         screen.sentence("")
         screen.sentence(f"The process of generation {each.generation} ended:")

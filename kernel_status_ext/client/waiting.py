@@ -1,9 +1,9 @@
 """The only place that waits for a state through whatever may stand between us and the server.
 
 A wait is made of slices: calls that the server answers after some seconds at the latest. A slice
-that was cut makes the next one shorter. The first looks at the present; each later one asks since
-the revision that the one before has told, at which the state was not reached: so a state that
-came and went between two slices is not missed.
+that was cut makes the next one shorter. The first only looks at the present, at once; each later
+one asks since the revision that the one before has told, at which the state was not reached: so a
+state that came and went between two slices is not missed, nor that a server was started anew.
 """
 
 from __future__ import annotations
@@ -84,7 +84,7 @@ class Wait:
         """
         self._began = self.clock()
         while True:
-            asked_at, length = self.clock(), max(0.0, min(self._slice, self._left))
+            asked_at, length = self.clock(), self._length
             reply = yield self._ask(length)
             lasted = self.clock() - asked_at
             if is_trouble(reply):
@@ -95,6 +95,12 @@ class Wait:
                 return kernel
             if lasted < length / 2:  # the server waits less long than it was asked to
                 yield Rest(min(self._pauses.grown(), self._left))
+
+    @property
+    def _length(self) -> float:
+        """Seconds of the next slice."""
+        is_first_look = self.since is None and self._last is None
+        return 0.0 if is_first_look else max(0.0, min(self._slice, self._left))
 
     @property
     def _left(self) -> float:

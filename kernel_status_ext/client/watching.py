@@ -44,7 +44,7 @@ class Watch:
 
     def first(self) -> Talk[list[Kernel]]:
         """Return what the first snapshot tells."""
-        reply = yield self._ask()
+        reply = yield self._ask(None)  # it comes at once, unlike the changes
         self._check(reply)
         parser = Parser()
         while True:
@@ -59,7 +59,7 @@ class Watch:
     def go_on(self) -> Talk[None]:
         """Tell all events, until the kernel that is watched is removed."""
         while True:
-            reply = yield self._ask()
+            reply = yield self._ask(SILENCE)
             if not (self._is_begun and is_trouble(reply)):
                 self._check(reply)
                 reply = yield from self._follow()
@@ -69,8 +69,8 @@ class Watch:
                 self.on_lost(str(refusal(reply, self.server)))
             yield Rest(self._pauses.grown())
 
-    def _ask(self) -> Ask:
-        return Ask(self.path, self.params, patience=SILENCE, stream=True)
+    def _ask(self, patience: float | None) -> Ask:
+        return Ask(self.path, self.params, patience=patience, stream=True)
 
     def _check(self, reply: Answer | Failed) -> None:
         if isinstance(reply, Failed) or reply.status != HTTPStatus.OK:

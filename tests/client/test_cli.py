@@ -1,71 +1,44 @@
-"""The command line beside real servers, through pipes and through a terminal."""
+"""The command line beside a real server, through pipes and through a terminal."""
 
 from __future__ import annotations
 
-import contextlib
-import fcntl
 import json
-import os
-import pty
 import re
 import signal
-import struct
 import subprocess
 import sys
-import termios
-import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any
+from datetime import datetime
 
 import pytest
+from support.clients import waiters
+from support.command import on_terminal, run, start
 from support.server import Server, eventually
+from support.watching import FEEDING, born, remove
 
-from kernel_status_ext.client.harmless import harmless, size
-from kernel_status_ext.client.tables import short
+from kernel_status_ext.client.choose import choose
+from kernel_status_ext.client.roster import everything
+from kernel_status_ext.client.running import Running
 
-CLI = (sys.executable, "-m", "kernel_status_ext.client.cli")
-ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
-
-
-def start(server: Server, *args: str, **env: str) -> subprocess.Popen[str]:
-    """Start the command line in the server's root folder, as its user."""
-    return subprocess.Popen(
-        [*CLI, *args],
-        env={**server.env, **env},
-        cwd=server.root,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+NEEDLESS = (
+    "click",
+    "ipykernel",
+    "jupyter_client",
+    "jupyter_server",
+    "kernel_status_ext.client.demo",
+    "rich.console",
+    "tornado",
+    "zmq",
+)
+"""What takes long to load and is of no use for a list in a pipe."""
 
 
-def run(server: Server, *args: str, **env: str) -> tuple[int, str, str]:
-    """Run the command line to its end: exit status, stdout, stderr."""
-    process = start(server, *args, **env)
-    out, err = process.communicate(timeout=40)
-    return process.returncode, out, err
-
-
-def on_terminal(server: Server, columns: int, *args: str, **env: str) -> tuple[int, str]:
-    """The same on a terminal of this width: exit status, and all that was written to it."""
-    ours, its = pty.openpty()
-    fcntl.ioctl(its, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
-    own = {**server.env, "TERM": "xterm", **env}
-    for name in ("COLUMNS", "LINES", "NO_COLOR"):
-        if name not in env:
-            own.pop(name, None)
-    process = subprocess.Popen(
-        [*CLI, *args], env=own, cwd=server.root, stdin=its, stdout=its, stderr=its
-    )
-    os.close(its)
-    written = b""
-    with contextlib.suppress(OSError):  # Linux: the other end is closed
-        while piece := os.read(ours, 65536):
-            written += piece
-    os.close(ours)
-    return process.wait(40), written.decode()
+@pytest.fixture(scope="module")
+def server() -> Iterator[Server]:
+    """A server with the extension that can be fed kernels whose ids the test chooses."""
+    config = {"KernelManager": {"shutdown_wait_time": 1.0}, "ServerApp": FEEDING}
+    with Server(config=config) as server:
+        yield server
 
 
 @pytest.fixture(scope="module")
@@ -112,21 +85,21 @@ def test_list_for_programs(server: Server, notebook: str) -> None:
 @pytest.mark.parametrize("columns", [40, 80, 160])
 def test_list_on_a_terminal(server: Server, notebook: str, dead: str, columns: int) -> None:
     """Whatever its width: nothing is wider, nothing is lost that matters, colours help."""
-    code, written = on_terminal(server, columns, "list")
-    lines = [ESCAPE.sub("", line) for line in written.splitlines()]
-    assert code == 0
+    shown = on_terminal(server, columns, "list")
+    lines = shown.lines
+    assert shown.code == 0
     assert max(map(len, lines)) <= columns
     told = " ".join(" ".join(line.split()) for line in lines)
     for word in (notebook[:8], "connected", "work/analysis.ipynb", dead[:8], "code 3"):
         assert word in told
     assert server.status(dead)["reason"] in told
-    assert "\x1b[31m" in written
+    assert "\x1b[31m" in shown.written
     assert any(line.startswith("ID") for line in lines) == (columns > 40)
 
 
 def test_no_colours_wanted(server: Server, notebook: str) -> None:
     """NO_COLOR leaves the table and takes the colours."""
-    _, written = on_terminal(server, 120, "list", NO_COLOR="1")
+    written = on_terminal(server, 120, "list", NO_COLOR="1").written
     assert notebook[:8] in written
     assert not re.search(r"\x1b\[[0-9;]*3[0-9]", written)
 
@@ -136,40 +109,91 @@ def test_a_malicious_name_is_harmless(server: Server) -> None:
     path = "a\x1b[31m\u202eb.ipynb"
     kernel_id = server.session(path, "mine")["kernel"]["id"]
     server.settled(kernel_id)
-    for out in (run(server, "list")[1], on_terminal(server, 200, "list")[1]):
+    for out in (run(server, "list")[1], on_terminal(server, 200, "list").written):
         assert r"a\x1b[31m\u202eb.ipynb" in out
         assert "\u202e" not in out
     assert "\x1b" not in run(server, "show", "--path", path)[1]
     server.delete(kernel_id)
 
 
-def test_ways_to_name_a_kernel(server: Server, notebook: str) -> None:
+def test_ways_to_name_a_kernel(
+    server: Server, notebook: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Id, its beginning, path in all its forms, name: all mean the same one."""
-    absolute = str(server.root / "work" / "analysis.ipynb")
-    ways = [[notebook], [notebook[:13]], ["--name", "mine"], ["--path", absolute]]
-    ways += [
-        ["--path", each]
-        for each in ("work/analysis.ipynb", "analysis.ipynb", "./work/analysis.ipynb")
+    ways: list[tuple[str | None, str | None, str | None]] = [
+        (notebook, None, None),
+        (notebook[:13], None, None),
+        (None, None, "mine"),
+        (notebook[:13], "analysis.ipynb", "mine"),
     ]
+    paths = ("work/analysis.ipynb", "./work/analysis.ipynb", "analysis.ipynb", "./analysis.ipynb")
+    ways += [(None, each, None) for each in (*paths, str(server.root / paths[0]))]
+    here = Running(f"http://127.0.0.1:{server.port}{server.base_url}", server.token, server.root)
+    folder = server.root / "work"
+    folder.mkdir(exist_ok=True)
+    monkeypatch.chdir(folder)
+    listed = everything([here], pytest.fail)
     for way in ways:
+        assert choose(listed, *way).kernel.id == notebook, way
+    for way in ([notebook[:13]], ["--path", paths[0]]):
         code, out, err = run(server, "show", "--json", *way)
-        assert (code, err) == (0, "")
-        assert json.loads(out)["id"] == notebook
+        assert (code, err, json.loads(out)["id"]) == (0, "", notebook)
 
 
-def test_two_may_be_meant(server: Server, notebook: str) -> None:
-    """Two kernels for one path, or of one name: exit status 2 and the candidates."""
-    other = server.connected("mine")
-    code, out, err = run(server, "show", "--name", "mine")
-    assert (code, out) == (2, "")
+def test_nothing_is_meant(server: Server, notebook: str) -> None:
+    """No such kernel is an error that lists those there are; naming none is wrong usage."""
+    code, out, err = run(server, "show", "no-such")
+    assert (code, out) == (1, "")
     assert notebook in err
-    assert other in err
-    assert "work/analysis.ipynb (idle)" in err
-    server.delete(other)
-    assert run(server, "show", "no-such")[0] == 1
     code, _, err = run(server, "show")
     assert code == 2
     assert "--path" in err
+
+
+def test_two_kernels_for_one_path(server: Server, notebook: str) -> None:
+    """A notebook and a console of one path, of one name: exit status 2 and the candidates."""
+    console = server.session("console", "mine")
+    other = console["kernel"]["id"]
+    change = {"path": "work/analysis.ipynb", "type": "console"}
+    assert server.http.patch(f"api/sessions/{console['id']}", json=change).status_code == 200
+    for words in (
+        ("wait", "--path", "work/analysis.ipynb", "--timeout", "0"),
+        ("history", "--name", "mine", "--json"),
+    ):
+        code, out, err = run(server, *words)
+        assert (code, out) == (2, "")
+        assert f"{notebook} mine work/analysis.ipynb (" in err
+        assert f"{other} mine work/analysis.ipynb (" in err
+        assert "say which one by its id" in err
+    assert run(server, "show", other, "--path", "analysis.ipynb")[0] == 0
+    server.delete(other)
+
+
+def test_two_paths_that_end_alike(server: Server, notebook: str) -> None:
+    """The last part of a path may mean both; the path as the server has it means one."""
+    other = server.session("analysis.ipynb", "mine")["kernel"]["id"]
+    third = server.session("other/analysis.ipynb", "mine")["kernel"]["id"]
+    code, out, _ = run(server, "show", "--path", "analysis.ipynb", "--json")
+    assert (code, json.loads(out)["id"]) == (0, other)
+    server.delete(other)
+    code, _, err = run(server, "show", "--path", "analysis.ipynb")
+    assert code == 2
+    assert notebook in err
+    assert third in err
+    server.delete(third)
+
+
+def test_an_ambiguous_beginning_of_an_id(server: Server, notebook: str) -> None:
+    """The candidates are listed, and no other; a whole id is no beginning."""
+    kernels = born(server, "same-1", "same-11", "same-2")
+    code, out, err = run(server, "wait", "same")
+    assert (code, out) == (2, "")
+    assert all(f"  {each} artificial (idle)\n" in err for each in kernels)
+    assert "3 kernels have id 'same'" in err
+    assert notebook not in err
+    code, out, _ = run(server, "wait", "same-1", "--json")
+    assert (code, json.loads(out)["id"]) == (0, "same-1")
+    remove(server, *kernels)
 
 
 def test_show_and_history_of_the_dead(server: Server, dead: str) -> None:
@@ -181,6 +205,18 @@ def test_show_and_history_of_the_dead(server: Server, dead: str) -> None:
     assert re.search(r" 0 +dead +dead +stopped ", out)
     _, out, _ = run(server, "history", dead, "--json")
     assert json.loads(out) == server.history(dead)
+
+
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_story_tells_milliseconds(server: Server, dead: str, columns: int) -> None:
+    """Changes that follow each other within a second have different times, on any terminal."""
+    shown = on_terminal(server, columns, "history", dead)
+    times = [each["at"] for each in server.history(dead)["changes"]]
+    assert shown.code == 0
+    assert max(map(len, shown.lines)) <= columns
+    for each in times:
+        moment = datetime.fromisoformat(each.replace("Z", "+00:00")).astimezone()
+        assert f"{moment:%H:%M:%S}.{moment.microsecond // 1000:03}" in shown.written
 
 
 def test_inspect(server: Server, notebook: str, dead: str) -> None:
@@ -197,7 +233,7 @@ def test_inspect(server: Server, notebook: str, dead: str) -> None:
 
 
 def test_wait_and_its_exit_statuses(server: Server, notebook: str, dead: str) -> None:
-    """0 reached, 4 not in time, 3 dead, 2 a word that is none."""
+    """0 reached, 4 not in time, 3 dead, 2 states that never hold together."""
     code, out, err = run(server, "wait", "--path", "analysis.ipynb", "--state", "idle", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out) == server.status(notebook)
@@ -208,27 +244,48 @@ def test_wait_and_its_exit_statuses(server: Server, notebook: str, dead: str) ->
     code, _, err = run(server, "wait", dead)
     assert code == 3
     assert server.status(dead)["reason"] in err
-    code, _, err = run(server, "wait", notebook, "--state", "busy")
-    assert code == 2
-    assert "allowed are running, idle, stopped" in err
     assert run(server, "wait", notebook, "--state", "idle", "--status", "dead")[0] == 2
 
 
-def test_a_live_line(server: Server, notebook: str) -> None:
-    """A terminal is told what there is meanwhile, in one line that goes away."""
-    words = ("wait", notebook, "--state", "running", "--timeout", "1")
-    code, written = on_terminal(server, 60, *words)
-    assert code == 4
-    assert "connected (idle)  waiting for state running" in written
-    shown = [ESCAPE.sub("", each) for each in written.split("\r") if "waiting" in each]
-    assert max(map(len, shown)) < 60
-    assert "\r\x1b[K" in written
+@pytest.mark.parametrize("columns", [40, 80])
+def test_a_live_line(server: Server, notebook: str, columns: int) -> None:
+    """A terminal is told what there is meanwhile, in one line that goes away, on stderr."""
+    words = ("wait", notebook, "--state", "running", "--timeout", "0.5")
+    shown = on_terminal(server, columns, *words, streams=["stderr"])
+    assert (shown.code, shown.elsewhere) == (4, "")
+    whole = "0 s  connected (idle)  waiting for state running"
+    assert whole[: columns - 1] in shown.changing
+    assert max(map(len, shown.changing)) < columns
+    assert "\r\x1b[K" in shown.written
+    assert "is connected (idle) after 0.5 s" in shown.written.rpartition("\r\x1b[K")[2]
+
+
+def test_no_live_line_in_a_file(server: Server, notebook: str) -> None:
+    """Where stderr is no terminal there is none, whatever stdout is."""
+    words = ("wait", notebook, "--state", "running", "--timeout", "0.5")
+    shown = on_terminal(server, 80, *words, streams=["stdin", "stdout"])
+    assert (shown.code, shown.written) == (4, "")
+    assert "waiting" not in shown.elsewhere
+    assert "\r" not in shown.elsewhere
+    assert shown.elsewhere.count("\n") == 1
+
+
+def test_what_is_reached_goes_to_stdout(server: Server, notebook: str) -> None:
+    """A pipe gets the plain line also where stderr is a terminal, and the other way round."""
+    shown = on_terminal(server, 80, "wait", notebook, streams=["stdin", "stderr"])
+    assert shown.code == 0
+    assert notebook in shown.elsewhere
+    assert "\x1b" not in shown.elsewhere
+    shown = on_terminal(server, 80, "wait", notebook, streams=["stdout"])
+    assert (shown.code, shown.elsewhere) == (0, "")
+    assert f"  {notebook[:8]}  " in shown.written
+    assert "\x1b[32m" in shown.written
 
 
 def test_wait_is_interrupted(server: Server, notebook: str) -> None:
     """Ctrl-C ends it with 130 and a word."""
     process = start(server, "wait", notebook, "--state", "running")
-    eventually(lambda: waits(server, process), 20, "it waits")
+    eventually(lambda: waiters(server) == 1, 20, "it waits")
     process.send_signal(signal.SIGINT if not ignored() else signal.SIGTERM)
     _, err = process.communicate(timeout=20)
     assert (process.returncode, err) == (130, "jupyter kernel-status wait: interrupted\n")
@@ -239,22 +296,12 @@ def ignored() -> bool:
     return signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
-def waits(server: Server, process: subprocess.Popen[str]) -> bool:
-    """Whether somebody waits at the server, who can only be this process."""
-    assert process.poll() is None, process.communicate()
-    return "\nkernel_status_waiters 1.0" in server.http.get("metrics").text
-
-
 def test_watch_for_programs(server: Server) -> None:
     """One JSON object in each line, as it comes; a reader that goes away ends it."""
     process = start(server, "watch", "--json")
     first = json.loads(process.stdout.readline())
     assert first["event"] == "snapshot"
-    kernel_id = (
-        server.connected("mine")
-        if "mine" in kernelspecs(server)
-        else server.connected(server.fake())
-    )
+    kernel_id = server.connected(server.fake())
     for line in process.stdout:
         told = json.loads(line)
         if told["event"] == "change" and told["data"]["status"] == "connected":
@@ -264,11 +311,6 @@ def test_watch_for_programs(server: Server) -> None:
     server.delete(kernel_id)
     assert process.wait(20) == 1
     assert process.stderr.read() == ""
-
-
-def kernelspecs(server: Server) -> Any:
-    """The names of the kernelspecs."""
-    return server.get("api/kernelspecs")["kernelspecs"]
 
 
 def test_watch_for_people(server: Server, fake: Callable[..., str]) -> None:
@@ -283,101 +325,13 @@ def test_watch_for_people(server: Server, fake: Callable[..., str]) -> None:
     assert out.endswith(f"Kernel {kernel_id} was removed.\n")
 
 
-def test_no_server(server: Server, tmp_path: Path) -> None:
-    """Exit status 3 and what to do; the same for one that does not answer, or 2 for no address."""
-    code, _, err = run(server, "list", JUPYTER_RUNTIME_DIR=str(tmp_path))
-    assert code == 3
-    assert "jupyter lab" in err
-    assert run(server, "list", "--url", "http://127.0.0.1:1/")[0] == 3
-    assert run(server, "list", "--url", "nonsense")[0] == 2
-
-
-def test_a_wrong_token(server: Server) -> None:
-    """Exit status 1, what to give, and not what was given."""
-    url = f"http://127.0.0.1:{server.port}{server.base_url}"
-    code, _, err = run(server, "list", "--url", url, "--token", "not-this")
-    assert code == 1
-    assert "--token" in err
-    assert "not-this" not in err
-    assert run(server, "list", "--url", url)[0] == 0
-    assert run(server, "list", JUPYTER_SERVER_URL=url)[0] == 0
-
-
-@pytest.fixture
-def neighbours(server: Server, tmp_path: Path) -> Iterator[tuple[Server, Path]]:
-    """Another server, and a folder in which both and a third that hangs have written down."""
-    with Server() as other:
-        for each in (server, other):
-            for file in each.runtime.glob("jpserver-*.json"):
-                (tmp_path / file.name).write_text(file.read_text())
-        gone = {"url": "http://127.0.0.1:1/", "pid": os.getpid(), "root_dir": "/", "token": ""}
-        (tmp_path / f"jpserver-{os.getpid()}.json").write_text(json.dumps(gone))
-        (tmp_path / "jpserver-1.json").write_text('{"half')
-        yield other, tmp_path
-
-
-def test_several_servers(server: Server, notebook: str, neighbours: tuple[Server, Path]) -> None:
-    """All are listed and searched; one that does not answer spoils nothing."""
-    other, folder = neighbours
-    there = other.connected(other.fake("theirs"))
-    runtime = {"JUPYTER_RUNTIME_DIR": str(folder)}
-    code, out, err = run(server, "list", **runtime)
-    assert code == 0
-    assert "SERVER" in out.splitlines()[0]
-    assert f"127.0.0.1:{other.port}/" in next(each for each in out.splitlines() if there in each)
-    assert notebook in out
-    assert "http://127.0.0.1:1/ cannot be reached" in err
-    code, out, _ = run(server, "show", "--name", "theirs", "--json", **runtime)
-    assert (code, json.loads(out)["id"]) == (0, there)
-    code, out, _ = run(server, "inspect", "--json", **runtime)
-    assert json.loads(out)["kernels"].keys() >= {there, notebook}
-
-
-def test_a_server_killed_while_we_wait() -> None:
-    """Exit status 3 once it is clear that it does not come back."""
-    with Server() as mortal:
-        kernel_id = mortal.connected(mortal.fake())
-        process = start(mortal, "wait", kernel_id, "--state", "running")
-        eventually(lambda: waits(mortal, process), 20, "it waits")
-        mortal.process.kill()
-        _, err = process.communicate(timeout=40)
-    assert process.returncode == 3
-    assert "cannot be reached" in err
-    assert "Traceback" not in err
-
-
-@pytest.mark.parametrize("command", ["list", "show", "wait", "watch", "history", "inspect", "demo"])
-def test_help_has_examples(server: Server, command: str) -> None:
-    """Each command shows how it is called and what its exit statuses mean."""
-    code, out, _ = run(server, command, "--help")
-    assert code == 0
-    assert f"jupyter kernel-status {command}" in out.partition("examples:")[2]
-    assert "4 the time is over" in out
-
-
-def test_list_is_quick(server: Server, notebook: str) -> None:
-    """The best of five answers within half a second of the interpreter's start."""
-    assert notebook
-    best = min(timed(lambda: run(server, "list")) for _ in range(5))
-    assert best < 0.5
-
-
-def timed(what: Callable[[], object]) -> float:
-    """Seconds that something takes."""
-    begin = time.perf_counter()
-    what()
-    return time.perf_counter() - begin
-
-
-def test_small_things() -> None:
-    """Text that is harmless, sizes for people, ids that stay different."""
-    assert harmless("tab\there\x9b\u2028") == r"tab\there\x9b\u2028"
-    assert harmless("Grüße 漢字") == "Grüße 漢字"
-    assert [size(each) for each in (None, 0, 1023, 1024, 5 << 50)] == [
-        "",
-        "0 B",
-        "1023 B",
-        "1.0 KiB",
-        "5120.0 TiB",
-    ]
-    assert short(["aaaaaaaaaa", "aaaaaaaaab"])["aaaaaaaaab"] == "aaaaaaaaab"
+def test_a_list_loads_little(server: Server, notebook: str) -> None:
+    """In a pipe neither the server's libraries are loaded nor what only a terminal needs."""
+    code = "import sys; from kernel_status_ext.client.cli import main; main(['list'])"
+    code += "; print(*sys.modules, file=sys.stderr)"
+    words = [sys.executable, "-c", code]
+    done = subprocess.run(words, env=server.env, capture_output=True, text=True, check=True)
+    loaded = done.stderr.split()
+    assert notebook in done.stdout
+    assert "httpx" in loaded
+    assert [each for each in NEEDLESS if each in loaded] == []

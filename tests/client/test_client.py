@@ -2,26 +2,32 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any
 
 import pytest
 import support.server
-from support.clients import KINDS, Kind, ask, watch
+from support.clients import KINDS, Kind, ask, waiters, watch
+from support.command import start, stop
 from support.proxy import Proxy
-from support.server import Server
+from support.server import Server, eventually
 
 import kernel_status_ext
 from kernel_status_ext.client import (
+    AsyncKernelStatusClient,
     BadRequest,
     Change,
+    ClientClosed,
     Event,
     Figures,
+    Kernel,
     KernelNotFound,
     KernelStateTimeout,
     KernelStateUnreachable,
@@ -99,9 +105,13 @@ def test_a_death_is_typed(of: dict[str, Any], fake: Callable[..., str], kind: Ki
 
 
 @both
-def test_errors(of: dict[str, Any], kernel: str, kind: Kind) -> None:
+def test_errors(of: dict[str, Any], fake: Callable[..., str], kind: Kind) -> None:
     """Each failure has a class of its own, a sentence, and no token in it."""
-    wrong, nobody = {**of, "token": "secret-word"}, {"url": NOWHERE, "token": "secret-word"}
+    kernel, wrong, nobody = (
+        fake(),
+        {**of, "token": "secret-word"},
+        {"url": NOWHERE, "token": "secret-word"},
+    )
     elsewhere = {**of, "url": of["url"] + "elsewhere/"}
     cases: list[tuple[type[Exception], str, tuple[str, ...], dict[str, Any], dict[str, Any]]] = [
         (KernelNotFound, "status", ("nobody",), {}, of),
@@ -123,8 +133,11 @@ def test_errors(of: dict[str, Any], kernel: str, kind: Kind) -> None:
 
 
 @both
-def test_a_timeout_tells_how_the_kernel_is(of: dict[str, Any], kernel: str, kind: Kind) -> None:
+def test_a_timeout_tells_how_the_kernel_is(
+    of: dict[str, Any], fake: Callable[..., str], kind: Kind
+) -> None:
     """It is the TimeoutError of the package, and names kernel, status and wish."""
+    kernel = fake()
     with pytest.raises(kernel_status_ext.KernelStateTimeout) as raised:
         ask(kind, "wait", kernel, state=["running", "stopped"], timeout=0, of=of)
     assert isinstance(raised.value, KernelStateTimeout)
@@ -146,48 +159,47 @@ def test_since_tells_each_change(
     assert after.status == Status.RESTARTING
 
 
-@both
-@pytest.mark.parametrize("cut_after", [1, 5])
-def test_wait_survives_a_proxy(
+@pytest.mark.parametrize("cut_after", [0.5, 5])
+def test_a_proxy_that_cuts(
     of: dict[str, Any],
     server: Server,
     fake: Callable[..., str],
     pool: ThreadPoolExecutor,
-    kind: Kind,
-    cut_after: int,
+    cut_after: float,
 ) -> None:
-    """A proxy that cuts each call makes the calls shorter, and no harm is done."""
-    if (kind, cut_after) == (KINDS[1], 5):
-        return  # the conversation is the same: once is enough for what takes so long
+    """Both clients wait and watch on, each cut gives a new snapshot, and nothing is missed."""
     kernel_id, gate = fake(), server.gate()
+    seen: dict[Kind, list[Event]] = {kind: [] for kind in KINDS}
+    lost: list[str] = []
+
+    def hears(kind: Kind, event: Event) -> bool:
+        seen[kind].append(event)
+        return any(each.execution_state == "busy" for each in told_of(event))
+
     with Proxy(server.port, cut_after) as proxy, server.client(kernel_id) as sender:
         via = {**of, "url": f"http://127.0.0.1:{proxy.port}{server.base_url}"}
-        waiting = pool.submit(
-            ask, kind, "wait", kernel_id, execution_state="busy", timeout=60, of=via
-        )
-        threading.Event().wait(cut_after + 1)  # the passing of time is what is tested
-        assert proxy.cuts >= 1
+        wish = {"execution_state": "busy", "timeout": 60, "of": via}
+        waits = [pool.submit(ask, kind, "wait", kernel_id, **wish) for kind in KINDS]
+        watches = [
+            pool.submit(watch, kind, partial(hears, kind), of=via, on_lost=lost.append)
+            for kind in KINDS
+        ]
+        assert proxy.has_cut(len(waits) + len(watches), 30)
+        eventually(lambda: all(len(each) > 1 for each in seen.values()), 20, "snapshots anew")
         sender.execute(gate.command)
-        busy = waiting.result(10)
+        reached = [waiting.result(20) for waiting in waits]
+        assert [watching.result(20) for watching in watches] == [None, None]
         gate.open()
-    assert (busy.id, busy.execution_state) == (kernel_id, "busy")
+    assert {(each.id, each.execution_state) for each in reached} == {(kernel_id, "busy")}
+    assert all([type(event) for event in each[:2]] == [Snapshot] * 2 for each in seen.values())
+    assert len(lost) >= len(watches)
 
 
-@both
-def test_watch_survives_a_proxy(of: dict[str, Any], server: Server, kind: Kind) -> None:
-    """Each cut gives a new snapshot."""
-    with Proxy(server.port, 0.5) as proxy:
-        via = {**of, "url": f"http://127.0.0.1:{proxy.port}{server.base_url}"}
-        seen: list[Event] = []
-        lost: list[str] = []
-
-        def hears(event: Event) -> bool:
-            seen.append(event)
-            return len(seen) == 3
-
-        watch(kind, hears, of=via, on_lost=lost.append)
-    assert [type(event) for event in seen] == [Snapshot] * 3
-    assert len(lost) == 2
+def told_of(event: Event) -> tuple[Kernel, ...]:
+    """The kernels whose present an event tells."""
+    if isinstance(event, Snapshot):
+        return event.kernels
+    return (event.kernel,) if isinstance(event, Change) else ()
 
 
 @both
@@ -228,38 +240,107 @@ def test_a_login_is_enough(of: dict[str, Any], server: Server, kind: Kind) -> No
         assert server.token not in repr(client)
 
 
-@both
-def test_a_server_that_is_killed(
-    kind: Kind, pool: ThreadPoolExecutor, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@pytest.fixture
+def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
+    """A server that comes back at the same port when it is launched again."""
+    with Server() as server:
+        monkeypatch.setattr(support.server, "free_port", lambda: server.port)
+        yield server
+
+
+class Watching:
+    """Somebody who watches until the connection was lost and a new one tells something."""
+
+    def __init__(self, kind: Kind, of: dict[str, Any], pool: ThreadPoolExecutor) -> None:
+        self.seen: list[Event] = []
+        self.lost: list[str] = []
+        self.end = pool.submit(watch, kind, self.hears, of=of, on_lost=self.lost.append)
+
+    def hears(self, event: Event) -> bool:
+        """Note an event, and tell whether it was enough."""
+        self.seen.append(event)
+        return bool(self.lost)
+
+
+def test_a_server_that_is_killed(mortal: Server, pool: ThreadPoolExecutor) -> None:
     """A wait gives up when its patience is over; a watch goes on with the next server there."""
-    with Server() as mortal:
-        kernel_id = mortal.connected(mortal.fake())
-        of = {
-            "url": f"http://127.0.0.1:{mortal.port}{mortal.base_url}",
-            "token": mortal.token,
-            "patience": 0.5,
-        }
-        seen: list[Event] = []
-        is_lost = threading.Event()
-        begun = threading.Event()
-
-        def hears(event: Event) -> bool:
-            seen.append(event)
-            begun.set()
-            return is_lost.is_set()
-
-        waiting = pool.submit(ask, kind, "wait", kernel_id, status="dead", of=of)
-        watching = pool.submit(watch, kind, hears, of=of, on_lost=lambda _: is_lost.set())
-        assert begun.wait(10)
-        mortal.taken_up()
-        mortal.process.kill()
-        with pytest.raises(ServerUnreachable, match="cannot be reached"):
+    kernel_id = mortal.connected(mortal.fake("mine"))
+    url = f"http://127.0.0.1:{mortal.port}{mortal.base_url}"
+    of = {"url": url, "token": mortal.token, "patience": 0.5}
+    command = start(mortal, "watch")
+    assert kernel_id in command.stdout.readline()
+    commanded = start(mortal, "wait", kernel_id, "--state", "running")
+    waits = [pool.submit(ask, kind, "wait", kernel_id, status="dead", of=of) for kind in KINDS]
+    watches = [Watching(kind, of, pool) for kind in KINDS]
+    eventually(lambda: all(each.seen for each in watches), 10, "they watch")
+    eventually(lambda: waiters(mortal) == 3, 20, "they wait")
+    mortal.process.kill()
+    mortal.process.wait()
+    for waiting in waits:
+        with pytest.raises(ServerUnreachable, match="cannot be reached") as raised:
             waiting.result(20)
-        assert is_lost.wait(10)
-        mortal.process.wait()
-        monkeypatch.setattr(support.server, "free_port", lambda: mortal.port)
-        mortal.launch()
-        watching.result(30)
-    assert isinstance(seen[-1], Snapshot)
-    assert seen[-1].kernels == ()
+        assert raised.value.kernel.id == kernel_id
+    assert "cannot be reached" in command.stderr.readline()
+    eventually(lambda: all(each.lost for each in watches), 10, "they are told")
+    mortal.launch()
+    assert commanded.wait(40) == 3
+    assert kernel_id in commanded.communicate()[1]
+    assert command.stdout.readline() == f"Kernel {kernel_id} was removed.\n"
+    for each in watches:
+        each.end.result(30)
+        assert isinstance(each.seen[-1], Snapshot)
+        assert each.seen[-1].kernels == ()
+    second = mortal.connected("mine")
+    assert second in command.stdout.readline()
+    stop(command)
+    killed_for_good(mortal, second)
+
+
+def killed_for_good(mortal: Server, kernel_id: str) -> None:
+    """The command line's wait ends with status 3 and one line when no server comes back."""
+    command = start(mortal, "wait", kernel_id, "--state", "running")
+    eventually(lambda: waiters(mortal) == 1, 20, "it waits")
+    mortal.process.kill()
+    out, err = command.communicate(timeout=40)
+    assert (command.returncode, out) == (3, "")
+    assert f"Connection refused); kernel {kernel_id} was last connected (idle)" in err
+    assert err.count("\n") == 1
+
+
+def test_closed_by_another_thread(
+    of: dict[str, Any], server: Server, fake: Callable[..., str], pool: ThreadPoolExecutor
+) -> None:
+    """What is still asked ends at once, with an error of ours, and nothing more can be asked."""
+    kernel_id, client = fake(), KernelStatusClient(**of)
+    begun = threading.Event()
+
+    def watches() -> None:
+        for _ in client.watch():
+            begun.set()
+
+    going_on = [pool.submit(client.wait, kernel_id, state="running"), pool.submit(watches)]
+    assert begun.wait(10)
+    eventually(lambda: waiters(server) == 1, 10, "it waits")
+    client.close()
+    assert [type(each.exception(10)) for each in going_on] == [ClientClosed, ClientClosed]
+    with pytest.raises(ClientClosed, match="make a new one"):
+        client.status(kernel_id)
+
+
+def test_closed_by_another_task(
+    of: dict[str, Any], server: Server, fake: Callable[..., str]
+) -> None:
+    """The asynchronous client's calls end as those of the other one."""
+    kernel_id = fake()
+
+    async def closed() -> BaseException | None:
+        client = AsyncKernelStatusClient(**of)
+        waiting = asyncio.create_task(client.wait(kernel_id, state="running"))
+        await asyncio.to_thread(eventually, lambda: waiters(server) == 1, 10, "it waits")
+        await client.aclose()
+        await asyncio.wait([waiting], timeout=10)
+        with pytest.raises(ClientClosed):
+            await client.list()
+        return waiting.exception()
+
+    assert isinstance(asyncio.run(closed()), ClientClosed)

@@ -2,50 +2,35 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import pickle
+import subprocess
+import sys
 import threading
-from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import httpx
 import pytest
-from support.clients import KINDS, Answers, Kind, ask, watch
+from support.clients import KERNEL, KINDS, Answers, Kind, ask, watch
 
 from kernel_status_ext.client import (
     AnswerNotUnderstood,
+    ClientClosed,
     KernelNotFound,
-    KernelStateTimeout,
     KernelStateUnreachable,
     KernelStatusClient,
     NoExtension,
     NotAllowed,
-    RevisionUnknown,
     ServerUnreachable,
     Snapshot,
     TooManyWatchers,
 )
 from kernel_status_ext.client.address import address
 from kernel_status_ext.client.sse import Parser
-from kernel_status_ext.client.steps import Answer, Ask, Failed, Rest
-from kernel_status_ext.client.waiting import MARGIN, SLICE, Wait
+from kernel_status_ext.client.watching import SILENCE
 
 both = pytest.mark.parametrize("kind", KINDS, ids=["sync", "async"])
-
-KERNEL: dict[str, Any] = {
-    "id": "k",
-    "name": "python3",
-    "state": "idle",
-    "status": "connected",
-    "execution_state": "idle",
-    "reason": "",
-    "cause": None,
-    "revision": 7,
-    "generation": 0,
-    "since": "2026-01-02T03:04:05.678901Z",
-}
 
 
 def of(answers: Answers, **more: Any) -> dict[str, Any]:
@@ -166,163 +151,6 @@ def test_a_secret_is_never_told(kind: Kind) -> None:
     assert "cret" not in str(raised.value)
 
 
-# -- the loop of a wait ----------------------------------------------------------------------
-
-
-class Time:
-    """A clock that goes on when it is told."""
-
-    now = 0.0
-
-    def __call__(self) -> float:
-        """Tell seconds."""
-        return self.now
-
-
-def dialogue(
-    replies: Iterable[tuple[float, Answer | Failed]],
-    *,
-    timeout: float | None = None,
-    since: int | None = None,
-    patience: float = 10,
-) -> tuple[list[Ask], Any]:
-    """Carry on a wait in which each reply takes its time; give what was asked and the outcome."""
-    clock, asked, source = Time(), [], iter(replies)
-    wait = Wait(
-        "p",
-        "s",
-        "k",
-        {"state": "idle"},
-        timeout=timeout,
-        since=since,
-        patience=patience,
-        clock=clock,
-    )
-    talk = wait.go_on()
-    try:
-        step = next(talk)
-        while True:
-            if isinstance(step, Rest):
-                clock.now += step.seconds
-                step = talk.send(None)
-                continue
-            asked.append(step)
-            seconds, reply = next(source)
-            clock.now += seconds
-            step = talk.send(reply)
-    except StopIteration as end:
-        return asked, end.value
-    except (KernelStateTimeout, KernelStateUnreachable, ServerUnreachable, RevisionUnknown) as end:
-        return asked, end
-
-
-def said(status: int, **more: Any) -> Answer:
-    """An answer to a wait."""
-    body = (
-        {**KERNEL, **more}
-        if status == 200
-        else {"message": "M.", "reason": "r", "kernel": {**KERNEL, **more}}
-    )
-    return Answer(status, json.dumps(body).encode())
-
-
-CUT = Failed("cut")
-REFUSED = Failed("refused", connected=False)
-
-
-def test_a_later_slice_asks_since_the_one_before() -> None:
-    """What comes and goes between two slices is not missed: the revision tells where to go on."""
-    asked, kernel = dialogue([(20, said(504, revision=5)), (3, said(200, revision=6))])
-    assert [each.params.get("since") for each in asked] == [None, "5"]
-    assert kernel.revision == 6
-
-
-def test_a_given_revision_stays() -> None:
-    """With a revision of the caller's each slice passes that one, and 410 is the caller's."""
-    asked, error = dialogue([(20, said(504, revision=5)), (0, said(410))], since=3)
-    assert [each.params["since"] for each in asked] == ["3", "3"]
-    assert isinstance(error, RevisionUnknown)
-
-
-def test_a_forgotten_revision_of_ours_is_no_error() -> None:
-    """A server that does not know our own revision any more is simply looked at again."""
-    replies = [(20, said(504, revision=5)), (0, said(410)), (0, said(200))]
-    asked, kernel = dialogue(replies)
-    assert [each.params.get("since") for each in asked] == [None, "5", None]
-    assert kernel.id == "k"
-
-
-def test_slices_get_shorter_than_the_proxy_allows() -> None:
-    """After a cut at 5 s no call is asked to take so long, and the next follows at once."""
-    asked, _ = dialogue([(5, CUT), (3.5, said(504)), (0, said(200))])
-    lengths = [float(each.params["timeout"]) for each in asked]
-    assert lengths[0] == SLICE
-    assert lengths[1] == 3.5
-    assert asked[1].patience == 3.5 + MARGIN
-
-
-def test_the_time_is_over() -> None:
-    """All slices together take as long as the caller allows, and the last kernel is told."""
-    asked, error = dialogue([(20, said(504)), (10, said(504, revision=9))], timeout=30)
-    assert [float(each.params["timeout"]) for each in asked] == [20, 10]
-    assert isinstance(error, KernelStateTimeout)
-    assert error.kernel.revision == 9
-    assert "after 30 s, expected state=idle" in str(error)
-
-
-def test_nobody_there_at_first() -> None:
-    """Where nothing listens nothing is waited for."""
-    asked, error = dialogue([(0, REFUSED)])
-    assert len(asked) == 1
-    assert isinstance(error, ServerUnreachable)
-
-
-def test_a_server_that_has_gone() -> None:
-    """It is tried again with growing pauses until the patience is over."""
-    replies = itertools.chain([(20, said(504))], itertools.repeat((0, REFUSED)))
-    asked, error = dialogue(replies, patience=10)
-    assert isinstance(error, ServerUnreachable)
-    assert error.kernel.id == "k"
-    assert 6 < len(asked) < 14
-
-
-def test_a_server_that_goes_in_the_first_slice() -> None:
-    """It was there: it is given the same time to come back."""
-    asked, kernel = dialogue([(3, CUT), (0, REFUSED), (0, REFUSED), (0, said(200))])
-    assert len(asked) == 4
-    assert kernel.id == "k"
-
-
-def test_a_server_that_comes_back() -> None:
-    """A restart of the server's proxy that is shorter than the patience is not noticed."""
-    bad = Answer(502)
-    _, kernel = dialogue([(20, said(504)), (0, bad), (0, CUT), (0, bad), (1, said(200))])
-    assert kernel.id == "k"
-
-
-def test_the_time_is_over_while_nobody_answers() -> None:
-    """The caller's time goes before our patience."""
-    _, error = dialogue(itertools.chain([(1, said(504))], itertools.repeat((0, CUT))), timeout=3)
-    assert isinstance(error, KernelStateTimeout)
-    _, error = dialogue(itertools.repeat((0, CUT)), timeout=3)
-    assert isinstance(error, ServerUnreachable)
-
-
-def test_a_kernel_that_is_removed_between_two_slices() -> None:
-    """It is as unreachable as one that is removed during a slice."""
-    _, error = dialogue([(20, said(504)), (0, said(404))])
-    assert isinstance(error, KernelStateUnreachable)
-    assert "removed" in error.reason
-
-
-def test_a_server_that_waits_less_long_is_not_flooded() -> None:
-    """A small `max_wait` there makes pauses here."""
-    replies = itertools.repeat((0, said(504)))
-    asked, error = dialogue(replies, timeout=20)
-    assert isinstance(error, KernelStateTimeout)
-    assert len(asked) < 20
-
-
 # -- streams and addresses -------------------------------------------------------------------
 
 
@@ -378,4 +206,53 @@ def test_a_closed_client_does_not_rest() -> None:
         waiting = pool.submit(client.wait, "k")
         assert all(asked.acquire(timeout=10) for _ in range(3))
         client.close()
-        assert isinstance(waiting.exception(10), RuntimeError)
+        assert isinstance(waiting.exception(10), ClientClosed)
+
+
+@both
+def test_a_list_is_not_waited_for_as_changes_are(kind: Kind) -> None:
+    """A server that hangs is given the client's own time for a short answer."""
+    allowed: list[float] = []
+
+    def answers(request: httpx.Request) -> httpx.Response:
+        allowed.append(request.extensions["timeout"]["read"])
+        raise httpx.ReadTimeout("")
+
+    with pytest.raises(ServerUnreachable, match="nothing for too long"):
+        ask(kind, "list", of=of(answers, timeout=3))
+    with pytest.raises(ServerUnreachable):
+        watch(kind, lambda _: True, of=of(answers, timeout=3))
+    assert allowed == [3, SILENCE]
+
+
+@both
+def test_an_error_of_httpx_that_is_none_of_ours_is_not_hidden(kind: Kind) -> None:
+    """Only what a closed client causes is called so."""
+
+    def answers(_request: httpx.Request) -> httpx.Response:
+        raise RuntimeError("something else")
+
+    with pytest.raises(RuntimeError, match="something else"):
+        ask(kind, "status", "k", of=of(answers))
+
+
+FIRST_OF_ALL = """
+import json, sys, threading
+from kernel_status_ext.client.results import Kernel, Snapshot, read
+sys.setswitchinterval(1e-6)
+kernel, start, read_by = json.loads(sys.argv[1]), threading.Barrier(8), []
+def reads():
+    start.wait()
+    read_by.append(read(Snapshot, {"revision": 1, "kernels": [kernel]}).kernels)
+threads = [threading.Thread(target=reads) for _ in range(8)]
+for each in threads: each.start()
+for each in threads: each.join()
+print(len(read_by))
+"""
+
+
+def test_threads_may_read_first_results_at_once() -> None:
+    """What prepares the reading of a kind of result is no matter of two threads."""
+    words = [sys.executable, "-c", FIRST_OF_ALL, json.dumps(KERNEL)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "8\n", "")

@@ -11,9 +11,25 @@ import httpx
 
 from kernel_status_ext.client import AsyncKernelStatusClient, Event, KernelStatusClient
 
+from .server import Server
+
 Answers = Callable[[httpx.Request], httpx.Response]
 Kind = type[KernelStatusClient] | type[AsyncKernelStatusClient]
 KINDS: list[Kind] = [KernelStatusClient, AsyncKernelStatusClient]
+
+KERNEL: dict[str, Any] = {
+    "id": "k",
+    "name": "python3",
+    "state": "idle",
+    "status": "connected",
+    "execution_state": "idle",
+    "reason": "",
+    "cause": None,
+    "revision": 7,
+    "generation": 0,
+    "since": "2026-01-02T03:04:05.678901Z",
+}
+"""What a server tells of a kernel, as far as the clients must know it."""
 
 
 def ask(kind: Kind, call: str, *args: Any, of: dict[str, Any], **params: Any) -> Any:
@@ -51,3 +67,10 @@ def watch(
                     return
 
     asyncio.run(alone())
+
+
+def waiters(server: Server) -> float:
+    """How many wait for a state at the server now."""
+    name = "kernel_status_waiters "
+    lines = server.http.get("metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith(name)).removeprefix(name))

@@ -29,6 +29,7 @@ class Proxy:
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self.cuts = 0
         """How many connections were cut."""
+        self._cut = threading.Condition()
         self.port = 0
 
     def __enter__(self) -> Proxy:  # noqa: PYI034 - Self is younger than Python 3.10
@@ -44,6 +45,11 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(10)
         self._loop.close()
+
+    def has_cut(self, times: int, timeout: float) -> bool:
+        """Wait until so many connections were cut, so many seconds at most; tell whether."""
+        with self._cut:
+            return self._cut.wait_for(lambda: self.cuts >= times, timeout)
 
     def _run(self, what: Coroutine[Any, Any, Any]) -> Any:
         return asyncio.run_coroutine_threadsafe(what, self._loop).result(10)
@@ -63,7 +69,9 @@ class Proxy:
             try:
                 await asyncio.wait_for(both, self.cut_after)
             except asyncio.TimeoutError:
-                self.cuts += 1
+                with self._cut:
+                    self.cuts += 1
+                    self._cut.notify_all()
             finally:
                 back.transport.abort()
                 writer.transport.abort()
