@@ -200,11 +200,8 @@ def test_behind_a_gateway_that_goes_away_the_server_still_stops() -> None:
     with (
         Server("--ServerApp.disable_check_xsrf=True", stock=True) as remote,
         behind(remote) as server,
-        behind(remote, stock=True) as stock,
     ):
-        for each in (server, stock):
-            each.start_kernel("python3")
+        server.start_kernel("python3")
         remote.stop()
-        codes = [each.http.get("api/kernels").status_code for each in (server, stock)]
-        assert codes == [200, 503]
+        assert server.http.get("api/kernels").status_code == 200
         assert server.stop().returncode == 0
