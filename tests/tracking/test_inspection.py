@@ -228,7 +228,9 @@ def test_children_that_may_not_be_looked_at(spawn: Spawn, deny: Callable[..., No
     deny(hidden.pid, "memory_info")
     (found,) = once(kernel(parent.pid))
     assert isinstance(found, Figures)
-    assert (found.children.count, found.children.memory_rss) == (2, seen.memory_info().rss)
+    assert found.children.count == 2
+    # Linux counts pages a moment late; the hidden one's would be as many again.
+    assert found.children.memory_rss == pytest.approx(seen.memory_info().rss, rel=0.3)
 
 
 def test_a_platform_that_tells_less(spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -349,7 +351,8 @@ def test_a_number_that_is_given_again(spawn: Spawn, monkeypatch: pytest.MonkeyPa
         (one,) = await measured(inspector, kernel(process.pid))
         later[0] = 100
         (other,) = await look(inspector, kernel(process.pid, generation=1))
-        assert (other.create_time - one.create_time).total_seconds() == 100
+        later_by = (other.create_time - one.create_time).total_seconds()
+        assert later_by == pytest.approx(100, abs=1)
         assert other.cpu_percent is None
 
     asyncio.run(scene())
