@@ -135,9 +135,9 @@ def test_remote_kernel_that_is_started_again_there(
     """Its new process is another generation, and connected only when it has answered."""
     kernel = server.start_kernel("python3")
     before = server.settled(kernel)
+    gateway.hanging.add("channels")
     gateway.words[kernel] = between
     server.status(kernel)
-    gateway.hanging.add("channels")
     gateway.words[kernel] = "starting"
     server.status(kernel)
     assert server.status(kernel)["status"] == "connecting"
