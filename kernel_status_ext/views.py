@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -127,6 +127,24 @@ def _change(kernel: Kernel) -> JSON:
 def removed(kernel_id: str, revision: int) -> JSON:
     """Make the data of the event that a kernel is gone."""
     return {"id": kernel_id, "revision": revision}
+
+
+def snapshot(revision: int, statuses: Iterable[bytes]) -> Iterator[bytes]:
+    """Make the data of the event that says all, in parts: it may be too long to be held.
+
+    Args:
+        revision: The number of the latest change.
+        statuses: What ``status`` makes of each kernel, as JSON.
+    """
+    yield b'{"revision": %d, "kernels": [' % revision
+    for number, each in enumerate(statuses):
+        yield b", " * bool(number) + each
+    yield b"]}"
+
+
+def all_inspections(found: Mapping[str, Inspection]) -> JSON:
+    """Make the body of ``GET /api/kernels/inspect``."""
+    return {"kernels": inspections(found)}
 
 
 def inspections(found: Mapping[str, Inspection]) -> JSON:

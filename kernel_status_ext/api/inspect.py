@@ -30,7 +30,7 @@ class InspectHandler(WatchingHandler):
         if kernel_id is None:
             await self.meet_all()
             found = await self.inspector.inspect(list(self.tracker), full=full)
-            self.finish(json.dumps({"kernels": views.inspections(found)}))
+            self.finish(json.dumps(views.all_inspections(found)))
         else:
             kernel = await self.looked_at(kernel_id)
             found = await self.inspector.inspect([kernel], full=full)

@@ -141,14 +141,8 @@ class Watchers:
         reader.since = self._tracker.revision
         only = reader.kernel_id
         kernels = [each for each in self._tracker if only in (None, each.id)]
-        return sse.framed("snapshot", self._list(reader.since, kernels))
-
-    def _list(self, revision: int, kernels: list[Kernel]) -> Iterable[bytes]:
         # Kernel by kernel, so that a thousand of them are never in memory for one slow reader.
-        yield b'{"revision": %d, "kernels": [' % revision
-        for number, kernel in enumerate(kernels):
-            yield b", " * bool(number) + self._status(kernel)
-        yield b"]}"
+        return sse.framed("snapshot", views.snapshot(reader.since, map(self._status, kernels)))
 
     def _status(self, kernel: Kernel) -> bytes:
         """Encode a status, once for all readers."""

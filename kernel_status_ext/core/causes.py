@@ -20,6 +20,9 @@ RESTART_IT = "restart it to go on"
 DEAD_ELSEWHERE = "The kernel's remote server says that it is dead"
 UNHEARD = "The server that runs the kernel cannot tell what it does; look whether it can be reached"
 
+NOT_LISTED = "The server that runs the kernel does not list it and does not answer for it"
+ASK_THERE = "ask whoever runs it, or wait"
+
 
 @dataclass(frozen=True, slots=True)
 class Account:

@@ -10,6 +10,7 @@ from jupyter_core.utils import ensure_async
 from tornado import web
 
 from .. import views
+from ..core.causes import ASK_THERE, NOT_LISTED, sentence
 from .charge import listing, many
 from .gateway import is_gateway, last_model, still_knows
 from .supervisor import Supervisor
@@ -19,12 +20,6 @@ if TYPE_CHECKING:
     Base = Any
 else:
     Base = object
-
-
-NOT_LISTED = (
-    "The server that runs the kernel does not list it and does not answer for it; "
-    "ask whoever runs it, or wait."
-)
 
 
 class ToldModels(Base):
@@ -121,7 +116,7 @@ class ToldModels(Base):
             if await still_knows(manager):
                 return [last_model(manager)]
         except web.HTTPError:
-            nobody_knows = {"execution_state": "unknown", "reason": NOT_LISTED}
+            nobody_knows = {"execution_state": "unknown", "reason": sentence(NOT_LISTED, ASK_THERE)}
             return [{**(last_model(manager) or {"id": kernel_id}), **nobody_knows}]
         self._kernels.pop(kernel_id, None)
         return []

@@ -170,7 +170,7 @@ class Remotes:
                 return
             began = time.monotonic()
             try:
-                await asyncio.wait_for(ensure(self.ask()), SILENT_AFTER)
+                await asyncio.wait_for(self.ask(), SILENT_AFTER)
             except UNREACHABLE as error:
                 self._lost(nobody_elsewhere(_said(error)))
             except NOT_UNDERSTOOD as error:
@@ -269,11 +269,6 @@ def _is_another_process(before: str, now: str) -> bool:
     """Tell from two words of a server whether there must be another process between them."""
     was_there = before not in ("", *COMING)
     return (was_there and now in COMING) or (before == DEAD and now in WORKING)
-
-
-async def ensure(coming: Awaitable[None]) -> None:
-    """Make a coroutine of anything that can be awaited."""
-    await coming
 
 
 def _said(error: BaseException) -> str:
