@@ -13,8 +13,9 @@ from .probe import NUDGE_EVERY, PatientQuestion, Question
 SOMETHING = Request("")
 """Work that was under way when the kernel was met, and of which nothing is known."""
 
-BEAT_WITHIN = 0.5
-"""Seconds for its first heartbeat: what is stopped before that could not be judged."""
+BEAT_WITHIN = 3.0
+"""Seconds for its first heartbeat: what is stopped before that could not be judged. Any heart that
+beats is felt within milliseconds of the first word, on a machine that is overloaded later."""
 
 
 class ForeignFollower(Follower):
@@ -36,7 +37,8 @@ class ForeignFollower(Follower):
         self._timers.cancel("at work")
         self._consider_connected()
         self._stop_asking()
-        self._feed(ShellAnswered, asked=(SOMETHING,))
+        if self._found:
+            self._feed(ShellAnswered, asked=(SOMETHING,))
 
     def _consider_connected(self) -> None:
         now = time.monotonic()
