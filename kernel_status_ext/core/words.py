@@ -45,6 +45,18 @@ class State(Word):
     STOPPED = "stopped"
 
 
+class RunStatus(Word):
+    """How far a run is, or how it ended."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    OK = "ok"
+    ERROR = "error"
+    ABORTED = "aborted"
+    DIED = "died"
+    LOST = "lost"
+
+
 class Cause(Word):
     """Why a kernel died or does not come, for programs; clients must expect it to grow."""
 
@@ -117,14 +129,19 @@ BESIDE: dict[Status, dict[ExecutionState, set[State]]] = {
 }
 
 
-def one_word(status: Status, execution_state: ExecutionState) -> State:
+def one_word(status: Status, execution_state: ExecutionState, *, queued: bool = False) -> State:
     """Say what a kernel does in one word.
+
+    Args:
+        status: The life of its process.
+        execution_state: What its shells do.
+        queued: Whether something waits for its shells.
 
     >>> one_word(Status.CONNECTED, ExecutionState.BUSY).value
     'running'
     """
     if status in (Status.CONNECTED, Status.UNRESPONSIVE):
-        if execution_state is ExecutionState.BUSY:
+        if queued or execution_state is ExecutionState.BUSY:
             return State.RUNNING
         if status is Status.CONNECTED:
             return State.IDLE

@@ -1,0 +1,76 @@
+"""Runs that stand in memory: as many as there is room for, the last news of each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import islice
+
+from ..core.run import Run
+
+MOST_TEXT = 1 << 26
+"""Characters that are kept in all, of code and of errors."""
+
+LOOK = 100
+"""Among so many of the oldest, one that ended is dropped first; or else the oldest."""
+
+
+class Pile:
+    """Runs, each at a place in an order; what is beyond the limit is dropped."""
+
+    def __init__(self, limit: int) -> None:
+        """Begin with none.
+
+        Args:
+            limit: So many are kept.
+        """
+        self.limit = limit
+        self.dropped = 0
+        """How many had to go."""
+        self._runs: dict[str, tuple[int, Run]] = {}
+        self._text = 0
+
+    def __len__(self) -> int:
+        """How many there are."""
+        return len(self._runs)
+
+    def __contains__(self, run_id: object) -> bool:
+        """Whether a run is here."""
+        return run_id in self._runs
+
+    def __iter__(self) -> Iterator[tuple[int, Run]]:
+        """Give each with its place."""
+        return iter(self._runs.values())
+
+    def runs(self) -> list[Run]:
+        """Give them in the order in which each came first."""
+        return [run for _, run in self._runs.values()]
+
+    def get(self, run_id: str) -> tuple[int, Run] | None:
+        """Give one with its place; None if it is not here."""
+        return self._runs.get(run_id)
+
+    def put(self, run: Run, place: int = 0) -> None:
+        """Add a run, or what is new of it; then drop what is too much."""
+        before = self._runs.get(run.run_id)
+        self._runs[run.run_id] = (place, run)
+        self._text += size(run) - (0 if before is None else size(before[1]))
+        while len(self._runs) > self.limit or self._text > MOST_TEXT:
+            self._drop()
+
+    def clear(self) -> None:
+        """Let go of all."""
+        self._runs.clear()
+        self._text = 0
+
+    def _drop(self) -> None:
+        oldest = islice(self._runs.values(), LOOK)
+        ended = (run.run_id for _, run in oldest if run.has_ended)
+        _, run = self._runs.pop(next(ended, next(iter(self._runs))))
+        self._text -= size(run)
+        self.dropped += 1
+
+
+def size(run: Run) -> int:
+    """Count the characters of what may be long in a run."""
+    error = 0 if run.error is None else len(run.error.evalue)
+    return len(run.code or "") + len(run.reason) + error
