@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
+from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
-from traitlets import Bool, Float, Integer
+from traitlets import Bool, Float, Integer, Unicode, default
 
+from .api.recordings import Recordings
 from .api.routes import Parts, routes
+from .api.runs import Records
 from .api.watch import Watchers
 from .jupyter.charge import Settings
 from .jupyter.events import Events
@@ -15,7 +19,9 @@ from .jupyter.metrics import Metrics
 from .jupyter.plug import plug_in, plug_in_late, plug_in_websockets
 from .jupyter.supervisor import Supervisor
 from .tracking.heartbeat import Rhythm
+from .tracking.history import Keep
 from .tracking.inspection import Inspector
+from .tracking.ledger import Ledger, Recording
 from .tracking.tracker import Tracker
 
 
@@ -72,6 +78,32 @@ class KernelStatusApp(ExtensionApp):
         1000, min=0, help="How many may watch the stream of changes at a time."
     ).tag(config=True)
 
+    history_path = Unicode(
+        help="The file of all runs, shared by all servers of a user; ':memory:' for none."
+    ).tag(config=True)
+
+    @default("history_path")
+    def _history_in_the_data_directory(self) -> str:
+        return str(Path(jupyter_data_dir(), "kernel_status_ext", "runs.sqlite3"))
+
+    history_days = Float(30.0, min=0, help="Days for which runs are kept; 0: for ever.").tag(
+        config=True
+    )
+
+    history_runs = Integer(
+        1_000_000, min=0, help="Runs that are kept; the oldest go first; 0: all."
+    ).tag(config=True)
+
+    record_code = Bool(True, help="Record the code of runs.").tag(config=True)
+
+    code_limit = Integer(65536, min=0, help="Bytes that are recorded of a run's code.").tag(
+        config=True
+    )
+
+    run_output_limit = Integer(
+        8_388_608, min=0, help="Bytes kept of what a run puts out, for readers who come back."
+    ).tag(config=True)
+
     supervisor: Supervisor | None = None
 
     metrics: Metrics | None = None
@@ -93,6 +125,9 @@ class KernelStatusApp(ExtensionApp):
                 dead_kernel_retention=self.dead_kernel_retention,
                 max_dead_kernels=self.max_dead_kernels,
                 rhythm=Rhythm(self.heartbeat_interval, self.unresponsive_after),
+                history_path=self.history_path,
+                keep=Keep(self.history_days, self.history_runs),
+                recording=Recording(self.record_code, self.code_limit),
             )
             self.supervisor = Supervisor(settings, self.log)
         return self.supervisor
@@ -115,12 +150,20 @@ class KernelStatusApp(ExtensionApp):
         watchers = Watchers(supervisor.tracker, inspector, self.max_watchers, self.log)
         supervisor.when_ended(watchers.close)
         supervisor.remotes.is_watched = lambda: len(watchers) > 0
-        self.handlers.extend(routes(Parts(self.max_wait, watchers, inspector)))
-        self._measure(supervisor.tracker, watchers)
+        records = self._records(supervisor, inspector)
+        self.handlers.extend(routes(Parts(self.max_wait, watchers, inspector, records)))
+        self._measure(supervisor.tracker, watchers, supervisor.runs.ledger)
 
-    def _measure(self, tracker: Tracker, watchers: Watchers) -> None:
+    def _records(self, supervisor: Supervisor, inspector: Inspector) -> Records:
+        recordings, runs = Recordings(self.run_output_limit), supervisor.runs
+        runs.ledger.listen(recordings.changed)
+        supervisor.when_ended(recordings.close)
+        return Records(runs.ledger, runs.history, runs.errands, recordings, inspector)
+
+    def _measure(self, tracker: Tracker, watchers: Watchers, ledger: Ledger) -> None:
         self.metrics = Metrics(tracker, lambda: tracker.waiting, watchers.__len__)
         tracker.listen(self.metrics.changed)
+        ledger.listen(self.metrics.run_changed)
         self.metrics.register()
 
     async def stop_extension(self) -> None:

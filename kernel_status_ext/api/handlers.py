@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import math
 import re
@@ -22,6 +23,9 @@ RESOURCE = "kernels"
 
 ID = r"(?P<kernel_id>[^/]+)"
 """A kernel's id in a route."""
+
+RUN = r"(?P<run_id>[^/]+)"
+"""A run's id in a route."""
 
 WHOLE = re.compile(r"[0-9]{1,1000}")
 """Python would also read underscores, other scripts' digits, and numbers that take it minutes."""
@@ -79,6 +83,21 @@ class KernelHandler(APIHandler):
         self.finish(json.dumps(views.error(message, reason, kernel)))
         raise web.Finish
 
+    def begin_stream(self) -> None:
+        """Set what every stream of events has; ends the request where nobody is there any more."""
+        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
+        self.set_header("Cache-Control", "no-cache, no-transform")
+        # nginx, and what is like it, would collect the events.
+        self.set_header("X-Accel-Buffering", "no")
+        self.end_if_nobody_is_there()
+        stream: Any = self.request.connection.stream  # type: ignore[union-attr]
+        stream.set_nodelay(True)
+
+    def write_piece(self, piece: bytes) -> asyncio.Future[None]:
+        """Write bytes of a stream; the future is done when they have left."""
+        self.write(piece)
+        return self.flush()
+
     def number(self, name: str, default: float | None, *, whole: bool = False) -> float | None:
         """Read a parameter that is a number, 0 or more, or answer 400.
 
@@ -100,6 +119,14 @@ class KernelHandler(APIHandler):
             message = f"{name} is {text!r}; allowed is {kind}, 0 or more."
             self.refuse(HTTPStatus.BAD_REQUEST, message, "bad request")
         return number
+
+    def full_detail(self) -> bool:
+        """Read whether figures are wanted in detail, or answer 400."""
+        detail = self.get_query_argument("detail", None)
+        if detail not in (None, "full"):
+            message = f"detail is {detail!r}; allowed is 'full', or nothing."
+            self.refuse(HTTPStatus.BAD_REQUEST, message, "bad request")
+        return detail is not None
 
     def write_error(self, status_code: int, **kwargs: Any) -> None:
         """Answer in Jupyter's shape, with words where tornado has none."""

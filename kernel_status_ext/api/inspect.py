@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from http import HTTPStatus
 
 from jupyter_server.auth.decorator import authorized
 from tornado import web
@@ -26,7 +25,7 @@ class InspectHandler(WatchingHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, kernel_id: str | None = None) -> None:
         """Answer with live figures."""
-        full = self._full()
+        full = self.full_detail()
         if kernel_id is None:
             await self.meet_all()
             found = await self.inspector.inspect(list(self.tracker), full=full)
@@ -35,10 +34,3 @@ class InspectHandler(WatchingHandler):
             kernel = await self.looked_at(kernel_id)
             found = await self.inspector.inspect([kernel], full=full)
             self.finish(json.dumps(views.inspection(found[kernel_id])))
-
-    def _full(self) -> bool:
-        detail = self.get_query_argument("detail", None)
-        if detail not in (None, "full"):
-            message = f"detail is {detail!r}; allowed is 'full', or nothing."
-            self.refuse(HTTPStatus.BAD_REQUEST, message, "bad request")
-        return detail is not None

@@ -6,10 +6,20 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..tracking.inspection import Inspector
-from .handlers import ID
+from .execute import KernelRunsHandler
+from .handlers import ID, RUN
 from .inspect import InspectHandler
 from .kernels import ActionHandler, HistoryHandler, StatusHandler, WaitHandler
 from .openapi import DocumentHandler
+from .runs import (
+    AllRunsHandler,
+    Records,
+    RunEventsHandler,
+    RunHandler,
+    RunInspectHandler,
+    RunInterruptHandler,
+    WorkersHandler,
+)
 from .watch import Watchers, WatchHandler
 
 
@@ -21,20 +31,30 @@ class Parts:
         max_wait: The longest time that anybody may wait, in seconds.
         watchers: All who watch.
         inspector: Looks at processes.
+        records: Who knows of runs.
     """
 
     max_wait: float
     watchers: Watchers
     inspector: Inspector
+    records: Records
 
 
 def routes(parts: Parts) -> list[tuple[Any, ...]]:
     """List the calls."""
     watchers, inspector = {"watchers": parts.watchers}, {"inspector": parts.inspector}
+    records = {"records": parts.records}
     return [
         (r"/api/kernels/watch", WatchHandler, watchers),
         (r"/api/kernels/inspect", InspectHandler, inspector),
         (r"/api/kernels/openapi\.json", DocumentHandler),
+        (r"/api/kernels/runs", AllRunsHandler, records),
+        (rf"/api/kernels/runs/{RUN}", RunHandler, records),
+        (rf"/api/kernels/runs/{RUN}/events", RunEventsHandler, records),
+        (rf"/api/kernels/runs/{RUN}/inspect", RunInspectHandler, records),
+        (rf"/api/kernels/runs/{RUN}/interrupt", RunInterruptHandler, records),
+        (r"/api/kernels/workers/active", WorkersHandler, records),
+        (rf"/api/kernels/{ID}/runs", KernelRunsHandler, records),
         (rf"/api/kernels/{ID}/status", StatusHandler),
         (rf"/api/kernels/{ID}/history", HistoryHandler),
         (rf"/api/kernels/{ID}/wait", WaitHandler, {"max_wait": parts.max_wait}),

@@ -19,14 +19,16 @@ KEEP_ALIVE = b": still here\n\n"
 """A comment, so that nobody between takes silence for an end."""
 
 
-def event(name: str, data: bytes) -> bytes:
+def event(name: str, data: bytes, number: int | None = None) -> bytes:
     """Make one event.
 
     Args:
         name: What kind of event.
         data: JSON, which has no line breaks.
+        number: Its id, where a stream can be resumed.
     """
-    return b"".join(framed(name, (data,)))
+    named = b"" if number is None else b"id: %d\n" % number
+    return named + b"".join(framed(name, (data,)))
 
 
 def framed(name: str, parts: Iterable[bytes]) -> Iterator[bytes]:
@@ -56,58 +58,32 @@ Write = Callable[[bytes], Future[None]]
 """Writes bytes; what it returns is done when they have left, and failed if nobody is there."""
 
 
-class Outlet:
-    """One reader's way out: in order, bounded, and whole again after the reader fell behind."""
+class Out:
+    """A way out to one reader, who is written to as fast as the reader reads."""
 
-    def __init__(self, write: Write, snapshot: Callable[[], Iterable[bytes]]) -> None:
-        """Begin with a snapshot.
+    def __init__(self, write: Write) -> None:
+        """Begin with nothing to write.
 
         Args:
-            write: Writes them.
-            snapshot: Makes the event that says all, for the beginning and for a reader who has
-                fallen behind.
+            write: Writes bytes.
         """
         self._write = write
-        self._snapshot = snapshot
-        self._present: Iterator[bytes] = iter(())
-        self._waiting: deque[bytes] = deque()
-        self._size = 0
         self._writing = False
-        self._is_behind = True
         self._ended: Callable[[], None] | None = None
         self._is_closed = False
-        self._go_on()
 
     @property
     def is_idle(self) -> bool:
         """Whether the reader has taken everything, so that there is room for what can wait."""
         return not self._writing and not self._is_closed
 
-    def send(self, event: bytes) -> None:
-        """Send an event; one who does not read gets a snapshot later in its place."""
-        if self._is_behind or self._is_closed or self._ended is not None:
-            return
-        self._size += len(event)
-        if self._writing and self._size > LIMIT:
-            self._size -= sum(map(len, (event, *self._waiting)))
-            self._waiting.clear()
-            self._is_behind = True
-            return
-        self._waiting.append(event)
-        if not self._writing:
-            self._go_on()
-
     def close(self) -> None:
         """Send nothing more, whatever waits: the stream has ended."""
         self._is_closed = True
 
-    def end(self, last: bytes, ended: Callable[[], None]) -> None:
-        """Send a last event after what waits, and call something when it has left."""
-        self._is_behind, self._ended = False, ended
-        self._size += len(last)
-        self._waiting.append(last)
-        if not self._writing:
-            self._go_on()
+    def _next(self) -> bytes | None:
+        """Return what is written next, None for nothing yet."""
+        raise NotImplementedError
 
     def _go_on(self) -> None:
         self._writing = True
@@ -127,6 +103,48 @@ class Outlet:
         if not written.cancelled() and written.exception() is None:
             self._go_on()
 
+
+class Outlet(Out):
+    """One reader's way out: in order, bounded, and whole again after the reader fell behind."""
+
+    def __init__(self, write: Write, snapshot: Callable[[], Iterable[bytes]]) -> None:
+        """Begin with a snapshot.
+
+        Args:
+            write: Writes them.
+            snapshot: Makes the event that says all, for the beginning and for a reader who has
+                fallen behind.
+        """
+        super().__init__(write)
+        self._snapshot = snapshot
+        self._present: Iterator[bytes] = iter(())
+        self._waiting: deque[bytes] = deque()
+        self._size = 0
+        self._is_behind = True
+        self._go_on()
+
+    def send(self, event: bytes) -> None:
+        """Send an event; one who does not read gets a snapshot later in its place."""
+        if self._is_behind or self._is_closed or self._ended is not None:
+            return
+        self._size += len(event)
+        if self._writing and self._size > LIMIT:
+            self._size -= sum(map(len, (event, *self._waiting)))
+            self._waiting.clear()
+            self._is_behind = True
+            return
+        self._waiting.append(event)
+        if not self._writing:
+            self._go_on()
+
+    def end(self, last: bytes, ended: Callable[[], None]) -> None:
+        """Send a last event after what waits, and call something when it has left."""
+        self._is_behind, self._ended = False, ended
+        self._size += len(last)
+        self._waiting.append(last)
+        if not self._writing:
+            self._go_on()
+
     def _counted(self, events: Iterable[bytes]) -> Iterator[bytes]:
         for piece in pieces(events):
             self._size -= len(piece)
@@ -144,3 +162,43 @@ class Outlet:
             self._is_behind = False
             self._present = pieces(self._snapshot())
         return next(self._present, None)
+
+
+class Playback(Out):
+    """One reader's way out for what must not be lost: everything that is sent, in order."""
+
+    def __init__(self, write: Write, ended: Callable[[], None]) -> None:
+        """Begin with nothing.
+
+        Args:
+            write: Writes bytes.
+            ended: Called when the last event has left.
+        """
+        super().__init__(write)
+        self._when_ended = ended
+        self._waiting: deque[bytes] = deque()
+        self.behind = 0
+        """Bytes that the reader has not taken."""
+
+    def send(self, events: Iterable[bytes], *, last: bool = False) -> None:
+        """Send events; after the last one the stream ends."""
+        if self._is_closed:
+            return
+        for each in events:
+            self._waiting.append(each)
+            self.behind += len(each)
+        if last:
+            self._ended = self._when_ended
+        if not self._writing:
+            self._go_on()
+
+    def _next(self) -> bytes | None:
+        if not self._waiting:
+            return None
+        parts = [self._waiting.popleft()]
+        size = len(parts[0])
+        while self._waiting and size < PIECE:
+            parts.append(self._waiting.popleft())
+            size += len(parts[-1])
+        self.behind -= size
+        return parts[0] if len(parts) == 1 else b"".join(parts)

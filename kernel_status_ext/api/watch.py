@@ -188,7 +188,7 @@ class WatchHandler(WatchingHandler):
             self.refuse(HTTPStatus.SERVICE_UNAVAILABLE, message, "too many watchers")
         self._begin()
         reader = Reader(kernel_id, self._end)
-        self.watchers.join(reader, self._write_piece, figures)
+        self.watchers.join(reader, self.write_piece, figures)
         try:
             await self.ended
         finally:
@@ -202,20 +202,11 @@ class WatchHandler(WatchingHandler):
             self.finish().add_done_callback(lambda _: stream.close())
 
     def _begin(self) -> None:
-        self.set_header("Content-Type", "text/event-stream; charset=utf-8")
-        self.set_header("Cache-Control", "no-cache, no-transform")
-        # nginx, and what is like it, would collect the events.
-        self.set_header("X-Accel-Buffering", "no")
         # Its end is the stream's, also for HTTP/1.0; and nobody else is to have this small buffer.
         self.set_header("Connection", "close")
-        self.end_if_nobody_is_there()
+        self.begin_stream()
         stream: Any = self.request.connection.stream  # type: ignore[union-attr]
-        stream.set_nodelay(True)
         stream.socket.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER)
-
-    def _write_piece(self, piece: bytes) -> asyncio.Future[None]:
-        self.write(piece)
-        return self.flush()
 
     def on_connection_close(self) -> None:
         """Send nothing more to somebody who hung up."""

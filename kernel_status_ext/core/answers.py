@@ -6,41 +6,47 @@ where the same answer is given in a few statuses that differ in one thing.
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from . import causes
 from .ends import dead, unseen_end
-from .model import (
+from .events import (
     Answered,
     ChildOutOfMemory,
-    ChildrenLost,
     Event,
     HeartbeatLost,
     HeartbeatReturned,
+    InputProvided,
+    InputRequested,
     InterpreterBlocked,
     InterpreterReturned,
-    Kernel,
-    Process,
     ProcessFound,
     ProcessStarted,
     Reported,
-    Request,
     RequestBegan,
     RequestEnded,
     RestartRequested,
+    RunAwaited,
+    RunQueued,
+    RunWithdrawn,
     ShellAnswered,
     ShutdownRequested,
     StartOverdue,
-    Step,
 )
+from .model import ChildrenLost, Kernel, Process, Request, Step
 from .words import Cause, ExecutionState, RequestedBy, Status
 
 Row = Callable[[Kernel, Any], Step]
 
 MAX_REQUESTS = 256
 """Running requests remembered per process; a kernel that never says idle forgets its oldest."""
+
+MAX_RUNS = 1000
+"""Runs remembered per kernel that are not over; a kernel that loses them forgets its oldest."""
 
 MAX_SUBSHELLS = 64
 """Subshells remembered per process; older idle ones are forgotten first."""
@@ -69,6 +75,8 @@ def started(status: Status) -> Row:
                 process=Process(event.at, event.pid),
                 requests=(),
                 subshells=(),
+                sent=(),
+                asking=(),
                 restart_count=kernel.restart_count + automatic,
                 requested_by=present.requested_by if stopping else None,
                 reported=None,
@@ -88,7 +96,7 @@ def connected(kernel: Kernel, event: Answered) -> Step:
     """The process can be worked with, unless its end was asked for meanwhile."""
     if kernel.requested_by is not None or kernel.process is None:
         return Step(kernel)
-    return _usable(kernel, replace(kernel.process, connected_at=event.at))
+    return _usable(kernel, dataclasses.replace(kernel.process, connected_at=event.at))
 
 
 def _usable(kernel: Kernel, process: Process) -> Step:
@@ -124,8 +132,9 @@ def began(kernel: Kernel, event: RequestBegan) -> Step:
 
 
 def ended(kernel: Kernel, event: RequestEnded) -> Step:
-    """One request less runs."""
-    return _without(kernel, lambda each: _ends(event.request, each))
+    """One request less runs, or one whose beginning was not heard is over."""
+    outcome = _without(kernel, lambda each: _ends(event.request, each))
+    return Step(_runs_over(outcome.kernel, {event.request.msg_id}))
 
 
 def _ends(ended: Request, running: Request) -> bool:
@@ -136,14 +145,54 @@ def _ends(ended: Request, running: Request) -> bool:
 
 def answered_later(kernel: Kernel, event: ShellAnswered) -> Step:
     """A shell works in order: what our request waited behind has ended."""
-    return _without(kernel, lambda each: each in event.asked)
+    outcome = _without(kernel, lambda each: each in event.asked)
+    return Step(_runs_over(outcome.kernel, {each.msg_id for each in event.asked}))
 
 
 def _without(kernel: Kernel, gone: Callable[[Request], bool]) -> Step:
     requests = tuple(each for each in kernel.requests if not gone(each))
-    if len(requests) == len(kernel.requests):
-        return Step(kernel)
-    return Step(replace(kernel, requests=requests))
+    over = {each.msg_id for each in kernel.requests} - {each.msg_id for each in requests}
+    return Step(replace(_runs_over(kernel, over), requests=requests) if over else kernel)
+
+
+def _runs_over(kernel: Kernel, over: set[str]) -> Kernel:
+    return replace(
+        kernel,
+        sent=tuple(each for each in kernel.sent if each not in over),
+        asking=tuple(each for each in kernel.asking if each not in over),
+    )
+
+
+def awaited(kernel: Kernel, event: RunAwaited) -> Step:
+    """One more run waits here for the kernel."""
+    return Step(replace(kernel, awaiting=_with(kernel.awaiting, event.run_id)))
+
+
+def queued(kernel: Kernel, event: RunQueued) -> Step:
+    """One more run is with the process."""
+    awaiting = tuple(each for each in kernel.awaiting if each != event.run_id)
+    return Step(replace(kernel, awaiting=awaiting, sent=_with(kernel.sent, event.run_id)))
+
+
+def withdrawn(kernel: Kernel, event: RunWithdrawn) -> Step:
+    """One run less, whether it was sent or not."""
+    awaiting = tuple(each for each in kernel.awaiting if each != event.run_id)
+    return Step(replace(_runs_over(kernel, {event.run_id}), awaiting=awaiting))
+
+
+def asks(kernel: Kernel, event: InputRequested) -> Step:
+    """A run waits for somebody."""
+    return Step(replace(kernel, asking=_with(kernel.asking, event.run_id)))
+
+
+def got_input(kernel: Kernel, event: InputProvided) -> Step:
+    """A run goes on."""
+    asking = tuple(each for each in kernel.asking if each != event.run_id)
+    return Step(replace(kernel, asking=asking))
+
+
+def _with(runs: tuple[str, ...], run_id: str) -> tuple[str, ...]:
+    return runs if run_id in runs else (*runs, run_id)[-MAX_RUNS:]
 
 
 def unresponsive(kernel: Kernel, event: HeartbeatLost) -> Step:
@@ -215,7 +264,7 @@ def reported(kernel: Kernel, event: Reported) -> Step:
         if kernel.status is Status.DEAD:
             return Step(kernel)
         ended = dead(kernel, Cause.REMOTE, event.reason or causes.sentence(causes.DEAD_ELSEWHERE))
-        return replace(ended, kernel=replace(ended.kernel, reported=word))
+        return dataclasses.replace(ended, kernel=replace(ended.kernel, reported=word))
     if kernel.status is Status.RESTARTING and word is ExecutionState.STARTING:
         return Step(replace(kernel, generation=kernel.generation + event.anew))
     unheard = word is ExecutionState.UNKNOWN

@@ -2,24 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from . import causes
-from .model import (
+from .events import (
     AutorestartBegan,
     Event,
-    Exit,
-    Kernel,
     LaunchFailed,
-    Notice,
     ProcessExited,
     RestarterGaveUp,
     ShutdownCompleted,
-    Step,
-    Surprise,
-    Terminated,
-    Termination,
 )
+from .model import Exit, Kernel, Notice, Step, Surprise, Terminated, Termination
 from .words import Cause, RequestedBy, Status
 
 
@@ -80,6 +74,7 @@ def _termination(kernel: Kernel, event: ProcessExited, account: causes.Account) 
         peak_memory=event.remains.peak_memory,
         cpu_seconds=event.remains.cpu_seconds,
         traceback=event.remains.shown,
+        run_id=next(iter(kernel.running), None),
     )
 
 
@@ -156,5 +151,8 @@ def _without_process(kernel: Kernel, status: Status, cause: Cause | None, reason
         requested_by=None,
         requests=(),
         subshells=(),
+        sent=(),
+        awaiting=() if status is Status.DEAD else kernel.awaiting,
+        asking=(),
         reported=None,
     )

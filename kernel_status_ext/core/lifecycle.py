@@ -18,18 +18,20 @@ hold the two together cell by cell.
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from .answers import (
     Row,
     answered_later,
+    asks,
+    awaited,
     began,
     blocked,
     children_lost,
     connected,
     ended,
     found,
+    got_input,
     overdue,
+    queued,
     reported,
     responsive,
     restarting,
@@ -38,18 +40,20 @@ from .answers import (
     terminating,
     unblocked,
     unresponsive,
+    withdrawn,
 )
 from .ends import autorestarting, exited, gave_up, launch_failed, stopped, surprise
-from .model import (
+from .events import (
     Answered,
     AutorestartBegan,
     ChildOutOfMemory,
     Event,
     HeartbeatLost,
     HeartbeatReturned,
+    InputProvided,
+    InputRequested,
     InterpreterBlocked,
     InterpreterReturned,
-    Kernel,
     LaunchFailed,
     ProcessExited,
     ProcessFound,
@@ -59,12 +63,15 @@ from .model import (
     RequestEnded,
     RestarterGaveUp,
     RestartRequested,
+    RunAwaited,
+    RunQueued,
+    RunWithdrawn,
     ShellAnswered,
     ShutdownCompleted,
     ShutdownRequested,
     StartOverdue,
-    Step,
 )
+from .model import Kernel, Step
 from .words import Status
 
 
@@ -90,7 +97,7 @@ def step(kernel: Kernel, event: Event) -> Step:
 
 def _same_or_changed(kernel: Kernel, outcome: Step) -> Step:
     """Give the same object where nothing changed: the tracker tells changes by it."""
-    return replace(outcome, kernel=kernel) if outcome.kernel == kernel else outcome
+    return Step(kernel, outcome.notices) if outcome.kernel == kernel else outcome
 
 
 def _expected_generation(kernel: Kernel, kind: type[Event]) -> int:
@@ -107,6 +114,9 @@ OF_A_PROCESS: frozenset[type[Event]] = frozenset(
         RequestBegan,
         RequestEnded,
         ShellAnswered,
+        RunQueued,
+        InputRequested,
+        InputProvided,
         HeartbeatLost,
         HeartbeatReturned,
         InterpreterBlocked,
@@ -149,6 +159,11 @@ TABLE: dict[type[Event], dict[Status, Row]] = {
     RequestBegan: _row(began),
     RequestEnded: _row(ended),
     ShellAnswered: _row(answered_later),
+    RunAwaited: _row(awaited, dead=stay),
+    RunQueued: _row(queued),
+    RunWithdrawn: _row(withdrawn),
+    InputRequested: _row(asks),
+    InputProvided: _row(got_input),
     HeartbeatLost: _row(stay, connected=unresponsive),
     HeartbeatReturned: _row(stay, unresponsive=responsive),
     InterpreterBlocked: _row(stay, connected=blocked),

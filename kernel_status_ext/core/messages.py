@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, TypeVar
 
 import msgspec
 
-from .model import MAIN_SHELL, Event, Request, RequestBegan, RequestEnded
+from .events import Event, RequestBegan, RequestEnded
+from .model import MAIN_SHELL, Request
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -32,6 +33,9 @@ CONTROL_TYPES = frozenset(
 
 Messaging protocol 5.4 (control channel), JEP 91 (subshells), ipykernel's ``usage_request``.
 """
+
+RUN = "execute_request"
+"""The request that makes a run."""
 
 Tracked = Callable[[str | None], bool]
 """``MappingKernelManager.track_message_type``: whether a type counts as the user's activity."""
@@ -99,15 +103,16 @@ def status_event(
         at: When it was received.
 
     Returns:
-        The event, or None if the status says nothing about a tracked request.
+        The event, or None if the status says nothing about a tracked request or a run.
 
     Raises:
         GarbledMessage: The content is no status.
     """
     said = _read_status(content).execution_state
-    if parent.msg_type in CONTROL_TYPES or not tracked(parent.msg_type):
+    is_run = parent.msg_type == RUN
+    if parent.msg_type in CONTROL_TYPES or not (is_run or tracked(parent.msg_type)):
         return None
-    request = Request(parent.msg_id or "", parent.subshell_id or MAIN_SHELL)
+    request = Request(parent.msg_id or "", parent.subshell_id or MAIN_SHELL, is_run)
     if said == "busy":
         return RequestBegan(generation, at, request)
     if said == "idle":

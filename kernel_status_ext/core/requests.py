@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .run import Origin, Run
 from .words import Status, Word
 
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ class Action(Word):
 
     INTERRUPT = "interrupt"
     RESTART = "restart"
+    RUN = "run"
 
 
 _COMING = "wait until it is connected, or restart it"
@@ -34,10 +36,19 @@ REFUSED: dict[Action, dict[Status, str]] = {
         Status.STARTING: "wait until it is connected, or shut it down",
         Status.TERMINATING: _LEAVING,
     },
+    Action.RUN: {
+        Status.UNKNOWN: "look at its reason",
+        Status.TERMINATING: _LEAVING,
+        Status.DEAD: "restart it",
+    },
 }
 
 
-DONE = {Action.INTERRUPT: "interrupted", Action.RESTART: "restarted"}
+DONE = {
+    Action.INTERRUPT: "interrupted",
+    Action.RESTART: "restarted",
+    Action.RUN: "given anything to run",
+}
 
 
 def refusal(kernel: Kernel, action: Action) -> str | None:
@@ -55,3 +66,53 @@ def refusal(kernel: Kernel, action: Action) -> str | None:
         # What runs elsewhere is for its own server to refuse.
         return None
     return f"Kernel {kernel.id} is {kernel.status}, so it cannot be {DONE[action]} now: {instead}."
+
+
+def elsewhere(kernel: Kernel) -> str:
+    """Say why code cannot be sent to a kernel whose sockets are not here."""
+    return (
+        f"Kernel {kernel.id} is {kernel.status} and runs behind a gateway, so no code can be sent "
+        "to it by this call: use its websocket, or this call of the server where it runs."
+    )
+
+
+def interrupt_refusal(run: Run, kernel: Kernel | None, *, all_heard: bool) -> str | None:
+    """Say why a run cannot be interrupted now without harm to somebody else's.
+
+    Args:
+        run: The run.
+        kernel: Its kernel, None if that was removed.
+        all_heard: Whether all is known that the kernel has said; in a flood it may not be.
+
+    Returns:
+        One sentence with what to do instead, or None if its kernel can be interrupted.
+    """
+    reasons = _interrupt_reasons(run, kernel, all_heard)
+    why = next((reason for holds, reason in reasons if holds), "")
+    if why or kernel is None:
+        return f"Run {run.run_id} of kernel {run.kernel_id} {why}"
+    return refusal(kernel, Action.INTERRUPT)
+
+
+def _interrupt_reasons(
+    run: Run,
+    kernel: Kernel | None,
+    all_heard: bool,  # noqa: FBT001
+) -> tuple[tuple[bool, str], ...]:
+    is_ours = run.origin is Origin.API
+    running = kernel.running if kernel is not None else ()
+    return (
+        (run.has_ended, f"has ended ({run.status}), so there is nothing to interrupt."),
+        (kernel is None, "is not followed by this server: interrupt it where it was started."),
+        (run.answer is not None, "was answered and is ending, so there is nothing to interrupt."),
+        # The reply to what we sent does not come behind the flood.
+        (not all_heard and not is_ours, "may have ended in the flood of its output: try again."),
+        (
+            run.run_id not in running,
+            f"is {run.status} and not at work, so it cannot be interrupted now: wait.",
+        ),
+        (
+            bool(run.subshell),
+            "works in a subshell, which no interrupt reaches: wait, or restart the kernel.",
+        ),
+    )

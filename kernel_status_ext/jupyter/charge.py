@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 from ..core.words import RequestedBy
 from ..tracking.follower import Follower
 from ..tracking.heartbeat import Rhythm
+from ..tracking.history import Keep
+from ..tracking.ledger import Recording
 from .turns import Turn
 
 if TYPE_CHECKING:
@@ -36,6 +38,9 @@ class Settings:
     stderr_tail: int = 16384
     crash_traces: bool = False
     rhythm: Rhythm = field(default_factory=Rhythm)
+    history_path: str = ":memory:"
+    keep: Keep = field(default_factory=Keep)
+    recording: Recording = field(default_factory=Recording)
 
 
 class Sight(Enum):

@@ -11,6 +11,7 @@ from prometheus_client import REGISTRY, Counter, Histogram
 from prometheus_client.core import GaugeMetricFamily, Metric
 
 from ..core.model import Kernel, Terminated
+from ..core.run import Run
 from ..core.words import Status
 from ..tracking.tracker import Change, Tracker
 
@@ -60,6 +61,12 @@ class Metrics:
             ["kernel_name", "kind"],
             registry=None,
         )
+        self._runs = Counter(
+            "kernel_status_runs",
+            "Runs that are over, whoever sent them, by how they ended.",
+            ["kernel_name", "status"],
+            registry=None,
+        )
         self._connect = Histogram(
             "kernel_status_connect_seconds",
             "Seconds from the start of a kernel's process until it could be worked with.",
@@ -97,7 +104,7 @@ class Metrics:
             "Readers of the stream of changes that are connected now.",
             value=self._watchers(),
         )
-        for counted in (self._terminations, self._restarts, self._connect):
+        for counted in (self._terminations, self._restarts, self._runs, self._connect):
             yield from counted.collect()
 
     def _kernels(self) -> Metric:
@@ -128,6 +135,11 @@ class Metrics:
         seconds = _until_connected(before, after)
         if seconds is not None:
             self._connect.labels(self._name(after.name)).observe(seconds)
+
+    def run_changed(self, run: Run) -> None:
+        """Count a run that is over; for the ledger's ``listen``."""
+        if run.has_ended:
+            self._runs.labels(self._name(run.kernel_name), run.status.value).inc()
 
 
 class Names:

@@ -35,7 +35,7 @@ def plug_in(serverapp: Any, supervisor: Supervisor) -> None:
         )
         serverapp.session_manager_class = revived_session_class(serverapp.session_manager_class)
         original()
-        supervisor.serve(serverapp.kernel_manager)
+        supervisor.serve(serverapp.kernel_manager, serverapp.session_manager)
 
     serverapp.init_configurables = init_configurables
 
@@ -66,7 +66,7 @@ def plug_in_late(serverapp: Any, supervisor: Supervisor) -> None:
     mapping.__class__ = tracked_mapping_class(type(mapping), supervisor)
     mapping.kernel_manager_factory = mapping._create_kernel_manager_factory()
     sessions.__class__ = revived_session_class(type(sessions))
-    supervisor.serve(mapping)
+    supervisor.serve(mapping, sessions)
     for kernel_id, manager in mapping._kernels.items():
         tracked(manager, supervisor).kernel_status_own_id = kernel_id
         supervisor.take_charge(manager, kernel_id, manager.kernel_name, Sight.REMOTE)

@@ -17,7 +17,7 @@ from tornado.websocket import WebSocketError
 from traitlets import TraitError
 
 from ..core.causes import no_answer_elsewhere, nobody_elsewhere
-from ..core.model import Reported
+from ..core.events import Reported
 from ..core.words import ExecutionState
 from ..tracking.tasks import not_before, spawn
 from ..tracking.tracker import Tracker

@@ -9,7 +9,7 @@ from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_async
 
 from ..core import last_words
-from ..core.model import AutorestartBegan, RestarterGaveUp
+from ..core.events import AutorestartBegan, RestarterGaveUp
 from ..core.remains import Remains
 from ..core.words import Cause, Status
 from ..tracking.tasks import spawn

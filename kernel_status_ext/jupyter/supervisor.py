@@ -9,25 +9,23 @@ from typing import Any
 
 from tornado.ioloop import IOLoop
 
-from ..core.model import (
-    ChildrenLost,
+from ..core.events import (
     Event,
-    Exit,
-    Kernel,
     LaunchFailed,
-    Notice,
     ProcessExited,
     ProcessStarted,
     RestartRequested,
     ShutdownCompleted,
     ShutdownRequested,
 )
+from ..core.model import ChildrenLost, Exit, Kernel, Notice
 from ..core.remains import Remains
 from ..core.words import RequestedBy, Status
-from ..tracking.follower import Follower, Senses
+from ..tracking.follower import Follower
 from ..tracking.foreign import ForeignFollower
 from ..tracking.iopub import Reader
 from ..tracking.process import kill
+from ..tracking.senses import Senses
 from ..tracking.tracker import Change, Tracker
 from ..tracking.vitals import Ward
 from . import failures
@@ -37,6 +35,7 @@ from .clients import Clients
 from .launches import Launch, Launches
 from .remotes import Remotes
 from .restarting import Restarting
+from .runs import Runs
 from .turns import Turn
 from .wires import make_wire
 
@@ -59,22 +58,25 @@ class Supervisor:
         """
         self.settings = settings
         self.log = log
+        self._charges: dict[str, Charge] = {}
         self.tracker = Tracker(log)
         self.tracker.listen(self._changed)
         self.restarting = Restarting(self.tracker, settings, self.look, log)
         self.afterlife = Afterlife(self.tracker, settings, log)
         self.launches = Launches(settings, log)
-        self._senses = Senses(self.tracker, Reader(log), Ward(), log)
+        self.runs = Runs(self.tracker, settings, self.charge, log)
+        bundles = (self.runs.reading,)
+        self._senses = Senses(self.tracker, self.runs.ledger, bundles, Reader(log), Ward(), log)
         self.clients = Clients(self.tracker, self._announce)
         self.remotes = Remotes(self.tracker, log)
-        self._charges: dict[str, Charge] = {}
         self._loop = IOLoop.current()
         self._when_ended: list[Callable[[], None]] = []
         self.is_stopping = False
 
-    def serve(self, mapping: Any) -> None:
-        """Get to know the manager of all kernels."""
-        self.afterlife.mapping = mapping
+    def serve(self, mapping: Any, sessions: Any) -> None:
+        """Get to know the managers of all kernels and of all sessions."""
+        self.runs.sessions = sessions
+        self.afterlife.mapping = self.runs.mapping = mapping
         self.remotes.ask = mapping.hear_of_all
 
     # -- kernels come and go -------------------------------------------------------------
@@ -172,6 +174,7 @@ class Supervisor:
         """Note that all kernels are shut down."""
         for kernel in self.tracker:
             self.forget(kernel.id)
+        self.runs.ended()
         for call in self._when_ended:
             call()
 

@@ -24,6 +24,7 @@ from ..core.targets import read_target
 from ..core.words import ExecutionState, Status
 from ..tracking.follower import MUTE_AFTER
 from ..tracking.tasks import first_of, not_before
+from .passing import Passing
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -141,6 +142,12 @@ class TellingConnection(Base):
         self.websocket_handler.set_nodelay(True)
         self.__connected = True
         self.__held: list[Any] = []
+        self.__passing = Passing(
+            self.kernel_status.runs,
+            self.kernel_id,
+            getattr(self.websocket_handler.current_user, "username", None),
+            self.log,
+        )
         self.__ports = list(self.kernel_manager.ports)
         buffered = self.kernel_id in self.multi_kernel_manager._kernel_buffers
         self.__restored = self.__finds_its_buffer()
@@ -181,6 +188,7 @@ class TellingConnection(Base):
             return None
         self.__connected = False
         self.__nudge_no_more()
+        self.__passing.over()
         answer = super().disconnect()
         # They are closed or a buffer's by now: what nudged must not listen to them any more.
         self.channels = {}
@@ -189,6 +197,7 @@ class TellingConnection(Base):
     def handle_outgoing_message(self, stream: Any, outgoing_msg: list[Any]) -> None:
         """Hand a message on; the first from a new process shows that we hear it."""
         # jupyter_server 2.21, ZMQChannelsWebsocketConnection.handle_outgoing_message
+        self.__passing.from_kernel(getattr(stream, "channel", stream), outgoing_msg)
         super().handle_outgoing_message(stream, outgoing_msg)
         if self.waits_for_iopub and getattr(stream, "channel", stream) == "iopub":
             self.__iopub_heard()
@@ -204,7 +213,10 @@ class TellingConnection(Base):
             # Its output would be published to nobody.
             self.__held.append(incoming_msg)
         else:
+            allowed = self.multi_kernel_manager.allowed_message_types
             super().handle_incoming_message(incoming_msg)
+            # What it could not read was not sent, and raised.
+            self.__passing.to_kernel(incoming_msg, allowed, v1=self.subprotocol == V1)
 
     def __tell_present(self) -> None:
         kernel = self.kernel_status.tracker.get(self.kernel_id)

@@ -38,6 +38,24 @@ class Attention:
         self._count = 0
         self._since = 0.0
         self._pause: Any = None
+        self._held_for: set[str] = set()
+
+    def hold(self, run_id: str) -> bool:
+        """Listen to everything while a run is under way, also in a flood.
+
+        Returns:
+            Whether everything was listened to before; if not, the kernel has to hear of it first.
+        """
+        self._held_for.add(run_id)
+        if self._pause is None:
+            return True
+        self._loop.remove_timeout(self._pause)
+        self._listen()
+        return False
+
+    def release(self, run_id: str) -> None:
+        """Note that a run is over."""
+        self._held_for.discard(run_id)
 
     def status(self, topic: bytes) -> None:
         """Learn under which topic statuses come; a kernel with several is always heard whole."""
@@ -58,7 +76,8 @@ class Attention:
             self._since, self._count = now, 0
         self._count += 1
         flood = self._count >= FLOOD
-        if flood and self._topic and not self._unreliable and self._pause is None:
+        may_pause = self._pause is None and not self._held_for
+        if flood and self._topic and not self._unreliable and may_pause:
             self._socket.setsockopt(zmq.UNSUBSCRIBE, EVERYTHING)
             self._pause = self._loop.call_later(PAUSE, self._listen)
         return flood

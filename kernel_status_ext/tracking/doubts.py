@@ -9,11 +9,19 @@ for its work is heard of again, and is never believed so again.
 
 from __future__ import annotations
 
-from ..core.model import Event, Kernel, Request, RequestBegan, RequestEnded, ShellAnswered
+import time
+from collections.abc import Callable
+
+from ..core.events import Event, RequestBegan, RequestEnded, ShellAnswered
+from ..core.model import Kernel, Request
 from .iopub import Reader
 from .probe import Question
+from .timers import Timers
 from .tracker import Tracker
 from .wire import Wire
+
+QUIET_AFTER = 1.0
+"""Seconds without a message after which a busy kernel is asked whether it is idle."""
 
 REMEMBERED = 32
 """Requests remembered that were taken for ended, to notice if they are heard of again."""
@@ -22,24 +30,56 @@ REMEMBERED = 32
 class Doubts:
     """Whether the work of one process that does not end has ended."""
 
-    def __init__(self, tracker: Tracker, kernel: Kernel, wire: Wire, reader: Reader) -> None:
+    def __init__(
+        self,
+        tracker: Tracker,
+        kernel: Kernel,
+        wire: Wire,
+        reader: Reader,
+        tell: Callable[[Event], None],
+    ) -> None:
         """Begin without doubts.
 
         Args:
-            tracker: Gets to know what has ended.
+            tracker: Tells the time, and what runs.
             kernel: The kernel with its process.
             wire: How the process is asked.
             reader: Reads its answers.
+            tell: Gets to know what has ended, and what goes on.
         """
+        self._tell = tell
         self._tracker = tracker
-        self._id = kernel.id
         self._generation = kernel.generation
         self._wire = wire
         self._reader = reader
+        self._id = kernel.id
+        self._timers = Timers()
+        self._worked_at = time.monotonic()
         self._doubtful = False
         self._works_in_order = True
         self._taken_for_ended: list[Request] = []
         self._questions: dict[str, Question] = {}
+
+    def heard_work(self, msg_id: str | None, running: tuple[Request, ...]) -> None:
+        """Note that it works, where a message is about something that runs."""
+        if any(msg_id == each.msg_id for each in running):
+            self._worked_at = time.monotonic()
+
+    def worked_within(self, seconds: float) -> bool:
+        """Tell whether its work was heard of lately."""
+        return time.monotonic() - self._worked_at < seconds
+
+    def watch(self) -> None:
+        """Look as long as it works whether it has been quiet for long."""
+        self._timers.set_once("quiet", QUIET_AFTER, self._is_it_quiet)
+
+    def _is_it_quiet(self) -> None:
+        kernel = self._tracker.get(self._id)
+        if kernel is None or not kernel.requests:
+            return
+        if not self.worked_within(QUIET_AFTER):
+            self.ask(kernel)
+        self.watch()
 
     def consider(self, event: Event, running: tuple[Request, ...]) -> None:
         """Look at a status before it counts: does it leave older work of its shell behind?"""
@@ -60,7 +100,7 @@ class Doubts:
                 self._works_in_order = False
                 self._taken_for_ended.remove(request)
                 event = RequestBegan(self._generation, self._tracker.now(), request)
-                self._tracker.feed(self._id, event)
+                self._tell(event)
                 return
 
     def ask(self, kernel: Kernel) -> None:
@@ -76,7 +116,7 @@ class Doubts:
             self._questions.pop(subshell).close()
             self._taken_for_ended = [*self._taken_for_ended, *asked][-REMEMBERED:]
             event = ShellAnswered(self._generation, self._tracker.now(), asked)
-            self._tracker.feed(self._id, event)
+            self._tell(event)
 
         if subshell not in self._questions:
             question = Question(self._reader, self._wire, "shell", answered, subshell)
@@ -84,6 +124,7 @@ class Doubts:
 
     def close(self) -> None:
         """Ask no more."""
+        self._timers.close()
         for question in self._questions.values():
             question.close()
         self._questions.clear()

@@ -7,63 +7,42 @@ so that no news of a process can be taken for news of the next one.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime
-from logging import Logger
+from functools import partial
 from typing import Any
 
 from tornado.ioloop import IOLoop
 
-from ..core.messages import GarbledMessage, Header, is_activity, read_header, status_event
-from ..core.model import (
+from ..core.events import (
     Answered,
     ChildOutOfMemory,
     Event,
-    Exit,
-    HeartbeatLost,
-    HeartbeatReturned,
-    InterpreterBlocked,
-    InterpreterReturned,
-    Kernel,
-    Request,
     StartOverdue,
 )
+from ..core.messages import GarbledMessage, Header, is_activity, read_header, status_event
+from ..core.model import Exit, Kernel, Request
 from ..core.remains import NOTHING_FOUND, Remains
+from ..core.routing import Channel, Claim, Message, Reading, Routing
 from .attention import Attention
+from .desk import Desk
 from .doubts import Doubts
-from .heartbeat import Heartbeat, Rhythm
-from .interpreter import Interpreter
-from .iopub import Parts, Reader, split
+from .heartbeat import Rhythm
+from .iopub import Parts, split
 from .probe import NUDGE_EVERY, Announcement, PatientQuestion, Question
 from .process import watch_process
+from .pulse import Pulse
+from .senses import Senses
 from .timers import Timers
-from .tracker import Tracker
 from .vitals import Vitals, Ward
 from .wire import Wire
 
 MUTE_AFTER = 5.0
 """Seconds after which a kernel that answers without iopub is connected all the same."""
 
-QUIET_AFTER = 1.0
-"""Seconds without a message after which a busy kernel is asked whether it is idle."""
-
-
-@dataclass(frozen=True, slots=True)
-class Senses:
-    """What all followers of a server share.
-
-    Attributes:
-        tracker: Gets the events.
-        reader: Reads the sockets.
-        ward: Where the bodies of processes are looked after.
-        log: For what is odd about a kernel.
-    """
-
-    tracker: Tracker
-    reader: Reader
-    ward: Ward
-    log: Logger
+LAST_WORDS = 2
+"""Milliseconds that the last words of a process which was at work are waited for."""
 
 
 class Follower:
@@ -90,6 +69,7 @@ class Follower:
             on_exit: Told once when the process has ended, with what was found of it.
         """
         self._tracker = senses.tracker
+        self._ledger = senses.ledger
         self._id = kernel.id
         self.generation = kernel.generation
         self._wire = wire
@@ -103,13 +83,14 @@ class Follower:
         self._replied_at: float | None = None
         self._complained: set[str] = set()
         self._timers = Timers()
-        self._worked_at = self._started
-        self._doubts = Doubts(self._tracker, kernel, wire, self._reader)
+        self._doubts = Doubts(self._tracker, kernel, wire, self._reader, self._shells_said)
+        self._pulse = self._feel_pulse()
+        self.routing = self._route(senses, kernel)
+        self._desk: Desk | None = None
         self._control_question: Question | None = None
         self._announcement: Announcement | None = None
         self._vitals: Vitals | None = None
         self._listen()
-        self._interpreter = self._look_after_interpreter()
         self._watch = watch_process(wire.process, wire.poll, self._exited, self._log)
         self._vitals = self._look_after_body(senses.ward)
         self._timers.set("overdue", start_timeout, lambda: self._overdue(start_timeout))
@@ -124,9 +105,18 @@ class Follower:
 
     def _exited(self, ended: Exit) -> None:
         if not self.closed:
+            self._hear_last_words()
             remains = self._vitals.after_death(ended) if self._vitals else NOTHING_FOUND
             self.close()
             self._on_exit(self.generation, ended, remains)
+
+    def _hear_last_words(self) -> None:
+        """Take in what it said before its end, also what is on its way through zmq's own thread."""
+        kernel = self._tracker.get(self._id)
+        patience = LAST_WORDS if kernel is not None and (kernel.sent or kernel.running) else 0
+        self._iopub.catch_up(patience)
+        if self._desk is not None:
+            self._desk.catch_up()
 
     def _look_after_body(self, ward: Ward) -> Vitals | None:
         if self._wire.process is None:
@@ -135,7 +125,7 @@ class Follower:
         vitals = Vitals(ward, self._wire.process.pid, self._watch, self._survived)
 
         def look() -> None:
-            lately = time.monotonic() - self._worked_at < 2 * self._rhythm.interval
+            lately = self._doubts.worked_within(2 * self._rhythm.interval)
             self._timers.set("vitals", self._rhythm.interval, look)
             vitals.look(worked=lately or bool(self._work()))
 
@@ -163,7 +153,7 @@ class Follower:
             self._complain(f"answers, but its iopub has been mute for {MUTE_AFTER:g} s")
         self._stop_asking()
         self._feed(Answered)
-        self._heartbeat.judge()
+        self._pulse.judge()
         if self._vitals is not None:
             # A wrapper may have put it into a group of its own by now.
             self._vitals.look()
@@ -178,7 +168,7 @@ class Follower:
     def _listen(self) -> None:
         self._iopub = self._reader.open(self._wire.connect("iopub"), self._received, self._id)
         self._attention = Attention(self._iopub.socket)
-        self._heartbeat = self._feel_heartbeat()
+        self._pulse.listen(self._wire)
         self._shell_question: Question | None = self._ask_shell()
 
     def _ask_shell(self) -> Question:
@@ -221,31 +211,24 @@ class Follower:
                 question.close()
         self._shell_question = self._control_question = None
 
-    # -- its heartbeat -------------------------------------------------------------------
+    # -- its work ------------------------------------------------------------------------
 
-    def _feel_heartbeat(self) -> Heartbeat:
-        return Heartbeat(
+    def _feel_pulse(self) -> Pulse:
+        return Pulse(
             self._reader,
             self._wire,
             self._rhythm,
             work=self._work,
             stopped=lambda: self._vitals is not None and self._vitals.is_stopped,
-            on_lost=self._heartbeat_lost,
-            on_returned=lambda: self._feed(HeartbeatReturned),
+            feed=self._feed,
         )
 
-    def _heartbeat_lost(self, silence: float, stopped: bool) -> None:  # noqa: FBT001
-        self._feed(HeartbeatLost, silence=silence, stopped=stopped)
-
-    def _look_after_interpreter(self) -> Interpreter:
-        return Interpreter(
-            self._reader,
-            self._wire,
-            self._rhythm,
-            work=self._work,
-            on_blocked=lambda silence: self._feed(InterpreterBlocked, silence=silence),
-            on_returned=lambda: self._feed(InterpreterReturned),
-        )
+    @property
+    def desk(self) -> Desk:
+        """Our own way to its shell, opened when it is first needed."""
+        if self._desk is None:
+            self._desk = Desk(self._reader, self._wire, self.routing, self._iopub, self._attention)
+        return self._desk
 
     def _work(self) -> tuple[Request, ...]:
         kernel = self._tracker.get(self._id)
@@ -271,25 +254,41 @@ class Follower:
         if not self._heard:
             self._heard = True
             self._consider_connected()
-        self._heartbeat.heard()
-        self._interpreter.heard()
-        if any(parent.msg_id == each.msg_id for each in self._work()):
-            self._worked_at = time.monotonic()
+        self._pulse.heard()
+        self._doubts.heard_work(parent.msg_id, self._work())
         if is_activity(header, parent, self._wire.tracked, busy=bool(self._work())):
             self._wire.on_activity()
         if is_status:
             self._attention.status(topic)
-            self._status(parts[4], parent)
         else:
             self._doubts.heard(parent.msg_id, flood=self._attention.other())
+        reading = self.routing.reading(Channel.IOPUB, header.msg_type)
+        if reading is not None:
+            is_genuine = partial(self._wire.is_genuine, parts)
+            reading(Message(header, parent, parts, is_genuine=is_genuine))
 
-    def _status(self, content: bytes, parent: Header) -> None:
-        event = status_event(parent, content, self._wire.tracked, self.generation, self._now())
+    def _route(self, senses: Senses, kernel: Kernel) -> Routing:
+        routing = Routing()
+        for bundle in (self, *(make(kernel) for make in senses.bundles)):
+            routing.register(bundle)
+        return routing
+
+    def claims(self) -> Mapping[Claim, Reading]:
+        """Name what it reads itself."""
+        return {(Channel.IOPUB, "status"): self._status}
+
+    def _status(self, message: Message) -> None:
+        parent, tracked = message.parent, self._wire.tracked
+        event = status_event(parent, message.content, tracked, self.generation, self._now())
         if event is None:
             return
+        if not tracked(parent.msg_type):
+            # Somebody wants runs not to count as activity: then only the runs are told of.
+            self._ledger.heard(self._id, event)
+            return
         self._doubts.consider(event, self._work())
-        self._tracker.feed(self._id, event)
-        self._interpreter.watch()
+        self._shells_said(event)
+        self._pulse.works()
         self._expect_idle()
 
     # -- work that does not end ------------------------------------------------------------
@@ -299,16 +298,10 @@ class Follower:
         if kernel is None or self.closed or not kernel.requests:
             return
         if kernel.answered:
-            self._timers.set_once("quiet", QUIET_AFTER, self._is_it_quiet)
+            self._doubts.watch()
         elif self._control_question is None and self._shell_question is not None:
             # It works before it answered us: its shell comes to us later, its control may now.
             self._control_question = Question(self._reader, self._wire, "control", self._replied)
-
-    def _is_it_quiet(self) -> None:
-        kernel = self._tracker.get(self._id)
-        if kernel is not None and time.monotonic() - self._worked_at >= QUIET_AFTER:
-            self._doubts.ask(kernel)
-        self._expect_idle()
 
     # -- housekeeping --------------------------------------------------------------------
 
@@ -323,17 +316,24 @@ class Follower:
         self._stop_asking()
         if self._announcement is not None:
             self._announcement.close()
+        if self._desk is not None:
+            self._desk.close()
         self._doubts.close()
-        self._interpreter.close()
+        self._pulse.close()
         if self._vitals is not None:
             self._vitals.close()
         self._watch.close()
         self._stop_listening()
 
     def _stop_listening(self) -> None:
-        self._heartbeat.close()
+        self._pulse.listen_no_more()
         self._attention.close()
         self._iopub.close()
+
+    def _shells_said(self, event: Event) -> None:
+        """Tell what shells do: of the kernel first, then of its runs."""
+        self._tracker.feed(self._id, event)
+        self._ledger.heard(self._id, event)
 
     def _feed(self, kind: type[Event], **facts: Any) -> None:
         self._tracker.feed(self._id, kind(self.generation, self._now(), **facts))

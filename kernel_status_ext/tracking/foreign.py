@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import time
 
+from ..core.events import ProcessFound, RequestBegan, ShellAnswered
 from ..core.messages import Header
-from ..core.model import ProcessFound, Request, RequestBegan, ShellAnswered
-from .follower import QUIET_AFTER, Follower
+from ..core.model import Request
+from .doubts import QUIET_AFTER
+from .follower import Follower
 from .iopub import Parts
 from .probe import NUDGE_EVERY, PatientQuestion, Question
 
@@ -45,12 +47,12 @@ class ForeignFollower(Follower):
         self._first_heard = now if self._first_heard is None else self._first_heard
         if self._found:
             return
-        if not self._heartbeat.felt and now < self._first_heard + BEAT_WITHIN:
+        if not self._pulse.felt and now < self._first_heard + BEAT_WITHIN:
             self._timers.set("beat", NUDGE_EVERY, self._consider_connected)
             return
         self._found = True
         self._feed(ProcessFound)
-        self._heartbeat.judge()
+        self._pulse.judge()
         if not self._shell_answered:
             self._timers.set("at work", QUIET_AFTER, self._at_work)
 

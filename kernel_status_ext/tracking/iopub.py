@@ -7,9 +7,11 @@ its queue has no mark (``RCVHWM=0``). The reader drains what is there in turns o
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Callable
 from logging import Logger
+from math import inf
 from typing import Any
 
 import zmq
@@ -18,8 +20,14 @@ from tornado.ioloop import IOLoop
 TURN = 100
 """Messages read in one turn of the loop, of all kernels together."""
 
+TURN_LASTS = 0.01
+"""Seconds after which a turn is over, however many messages it had: some are very large."""
+
 SLICE = 25
 """Messages of one kernel before the next one has its share."""
+
+CATCH_UP = 2000
+"""Messages of one kernel that are taken in at once where something depends on them."""
 
 DELIMITER = b"<IDS|MSG>"
 
@@ -43,6 +51,7 @@ class Source:
         self._reader = reader
         self._receive = receive
         self._whose = whose
+        self._read_at = time.monotonic()
         self.socket = socket
         self._fd = int(socket.getsockopt(zmq.FD))
         IOLoop.current().add_handler(self._fd, self.readable, IOLoop.READ)
@@ -58,9 +67,19 @@ class Source:
         """Have it drained at the next turn."""
         self._reader.ready(self)
 
-    def drain(self, most: int) -> int:
-        """Hand on at most so many messages; fewer means that no more are there."""
+    def drain(self, most: int, until: float = inf) -> int:
+        """Hand on at most so many messages; fewer means that no more are there.
+
+        Args:
+            most: So many.
+            until: The moment of ``time.monotonic`` after which no further one is handed on.
+
+        Returns:
+            How many, or ``most`` if the time was over first.
+        """
         for count in range(most):
+            if count and time.monotonic() > until:
+                return most
             try:
                 frames = self.socket.recv_multipart(zmq.NOBLOCK)
             except zmq.ZMQError:
@@ -74,7 +93,27 @@ class Source:
                 self._reader.log.exception("Kernel %s: a message was not understood", self._whose)
             if self.closed:
                 return count
+            self._read_at = time.monotonic()
         return most
+
+    def catch_up(self, patience: int = 0) -> bool:
+        """Hand on at once what is there, however many others wait for their turn.
+
+        Args:
+            patience: Milliseconds to wait for something, if nothing is there.
+
+        Returns:
+            Whether that was all.
+        """
+        if self.closed or not self.socket.poll(patience):
+            return True
+        return self.drain(CATCH_UP) < CATCH_UP
+
+    def has_been_quiet_for(self, seconds: float) -> bool:
+        """Tell whether nothing was heard lately, and nothing waits to be heard."""
+        if self.closed or time.monotonic() - self._read_at < seconds:
+            return False
+        return not self.socket.poll(0)
 
     def send(self, frames: Parts) -> bool:
         """Send, and look at once for what came meanwhile (a send eats the edge).
@@ -138,14 +177,14 @@ class Reader:
 
     def _turn(self) -> None:
         self._turn_is_due = False
-        left = TURN
-        while self._ready and left > 0:
+        left, until = TURN, time.monotonic() + TURN_LASTS
+        while self._ready and left > 0 and time.monotonic() < until:
             source = self._ready.popleft()
             self._waiting.discard(source)
             if source.closed:
                 continue
             share = min(SLICE, left)
-            read = source.drain(share)
+            read = source.drain(share, until)
             left -= read or 1
             if read == share and not source.closed:
                 self.ready(source)

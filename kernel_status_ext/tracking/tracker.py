@@ -6,13 +6,16 @@ import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextvars import Context
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timezone
 from logging import Logger
 
+from msgspec.structs import replace
+
 from ..core.errors import KernelStateTimeout, KernelStateUnreachable, RevisionUnknown
+from ..core.events import Event
 from ..core.lifecycle import step
-from ..core.model import Event, Kernel, Notice, Surprise, Terminated, Termination
+from ..core.model import Kernel, Notice, Surprise, Terminated, Termination
 from ..core.targets import Target, first_coming_true
 from ..core.words import Status
 

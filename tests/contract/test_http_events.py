@@ -14,7 +14,7 @@ from support.server import Server, eventually
 from support.stories import come_back, kill, run
 from support.subscription import Subscription
 
-from kernel_status_ext.core.model import ProcessStarted
+from kernel_status_ext.core.events import ProcessStarted
 from kernel_status_ext.core.words import ExecutionState, RequestedBy, Status
 from kernel_status_ext.jupyter.events import SCHEMAS, STATUS, TERMINATION, told
 from kernel_status_ext.tracking.tracker import Tracker, utcnow

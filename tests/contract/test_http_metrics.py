@@ -20,7 +20,8 @@ from support.server import Server, eventually
 from support.sse import Stream
 from support.stories import come_back, kill
 
-from kernel_status_ext.core.model import Answered, Exit, ProcessExited, ProcessStarted
+from kernel_status_ext.core.events import Answered, ProcessExited, ProcessStarted
+from kernel_status_ext.core.model import Exit
 from kernel_status_ext.core.words import Status
 from kernel_status_ext.jupyter.metrics import MOST_NAMES, OTHER, Metrics
 from kernel_status_ext.tracking.tracker import Tracker
@@ -34,6 +35,7 @@ FAMILIES = {
     "kernel_status_watchers": "gauge",
     "kernel_status_terminations": "counter",
     "kernel_status_restarts": "counter",
+    "kernel_status_runs": "counter",
     "kernel_status_connect_seconds": "histogram",
 }
 PAGES = [
@@ -141,6 +143,19 @@ def test_a_life_moves_each_counter_by_one(server: Server) -> None:
         },
         {"kernel_status_terminations_total:Shutdown": 1},
     ]
+
+
+def test_each_run_is_counted_once_by_how_it_ended(server: Server) -> None:
+    """A run counts when it is over, and only then."""
+    name = server.fake()
+    kernel = server.connected(name)
+    before = scrape(server)
+    headers = {"Accept": "text/event-stream"}
+    asked = {"code": "nothing"}
+    answer = server.http.post(f"api/kernels/{kernel}/runs", json=asked, headers=headers)
+    assert '"status": "ok"' in answer.text
+    assert moved(before, scrape(server), name) == {"kernel_status_runs_total:ok": 1}
+    server.delete(kernel)
 
 
 def test_seconds_until_connected(server: Server) -> None:

@@ -18,11 +18,19 @@ from support.openapi import DOCUMENT, METHODS, Events, operation, resolved, vali
 from support.server import Server
 
 from kernel_status_ext import __version__
-from kernel_status_ext.core.words import BESIDE, Cause, ExecutionState, RequestedBy, State, Status
+from kernel_status_ext.core.words import (
+    BESIDE,
+    Cause,
+    ExecutionState,
+    RequestedBy,
+    RunStatus,
+    State,
+    Status,
+)
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "openapi.md"
 SCHEMAS = DOCUMENT["components"]["schemas"]
-WORDS = [Status, ExecutionState, State, Cause, RequestedBy]
+WORDS = [Status, ExecutionState, State, Cause, RequestedBy, RunStatus]
 OURS = "kernel_status_ext"
 OPERATIONS = [
     (path, method, DOCUMENT["paths"][path][method])
@@ -153,6 +161,7 @@ OPEN = {
     "KernelOfSession": "a request",
     "SessionToStart": "a request",
     "SessionChange": "a request",
+    "CodeToRun": "a request",
     "Document": "it is described by OpenAPI itself",
 }
 

@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from support.dialogues import (
-    CONNECTED,
     News,
     after,
     answered,
@@ -25,21 +24,28 @@ from support.dialogues import (
     found,
     gave_up,
     heard,
+    input_provided,
+    input_requested,
     launch_failed,
-    new_kernel,
     overdue,
     reported,
     restart,
+    run_awaited,
+    run_queued,
+    run_withdrawn,
     shell_answered,
     shutdown,
     silent,
     started,
     unblocked,
 )
+from support.pages import tables
+from support.situations import KERNELS, UNSEEN
 
-from kernel_status_ext.core import model
+from kernel_status_ext.core import events
+from kernel_status_ext.core.events import Event
 from kernel_status_ext.core.lifecycle import TABLE, step
-from kernel_status_ext.core.model import Event, Kernel, Surprise
+from kernel_status_ext.core.model import Kernel, Surprise
 from kernel_status_ext.core.words import ExecutionState, RequestedBy, Status
 
 PAGE = Path(__file__).parents[2] / "docs" / "reference" / "lifecycle.md"
@@ -66,17 +72,6 @@ class Cell:
         return f"{self.event}{when} in {self.status}"
 
 
-def tables(text: str) -> list[list[list[str]]]:
-    """Read the markdown tables of a page, each as rows of stripped cells."""
-    found: list[list[list[str]]] = [[]]
-    for line in text.splitlines():
-        if line.startswith("|"):
-            found[-1].append([cell.strip() for cell in line.strip("|").split("|")])
-        elif found[-1]:
-            found.append([])
-    return [table for table in found if table]
-
-
 def read_cells() -> list[Cell]:
     """Read the one table of events and statuses."""
     (table,) = (each for each in tables(PAGE.read_text("utf-8")) if each[0][0] == "event")
@@ -94,64 +89,9 @@ CELLS = read_cells()
 # -- the kernels and the news that the rows speak of -----------------------------------------
 
 
-def elsewhere(*news: News) -> Kernel:
-    """A kernel that was met running where we see no process."""
-    return after(*news, kernel=new_kernel(Status.UNKNOWN))
-
-
-UNSEEN = {
-    Status.UNKNOWN: [elsewhere(reported(ExecutionState.UNKNOWN))],
-    Status.CONNECTING: [elsewhere(reported(ExecutionState.STARTING))],
-    Status.CONNECTED: [elsewhere(reported(ExecutionState.IDLE))],
-}
-"""Kernels that run elsewhere; only `Reported` tells these apart from others of their status."""
-
-KERNELS: dict[Status, list[Kernel]] = {
-    Status.UNKNOWN: UNSEEN[Status.UNKNOWN],
-    Status.STARTING: [after()],
-    Status.CONNECTING: [after(started())],
-    Status.CONNECTED: [
-        after(*CONNECTED),
-        after(*CONNECTED, restart(), exited(0), started(), answered()),
-        after(*CONNECTED, blocked()),
-        elsewhere(found()),
-    ],
-    Status.UNRESPONSIVE: [after(*CONNECTED, silent())],
-    Status.RESTARTING: [
-        after(*CONNECTED, restart()),
-        after(started(), restart()),
-        after(*CONNECTED, restart(), exited(0)),
-        after(*CONNECTED, exited(1), restart()),
-        after(*CONNECTED, restart(), exited(0), started()),
-        after(launch_failed(), restart()),
-        after(launch_failed(), restart(), started()),
-    ],
-    Status.AUTORESTARTING: [
-        after(*CONNECTED, died(1)),
-        after(started(), died(1)),
-        after(*CONNECTED, died(1), started()),
-    ],
-    Status.TERMINATING: [
-        after(*CONNECTED, shutdown()),
-        after(started(), shutdown()),
-        after(*CONNECTED, restart(), shutdown()),
-        after(*CONNECTED, died(1), shutdown()),
-        after(shutdown()),
-        after(*CONNECTED, shutdown(), exited(0)),
-        after(shutdown(), started()),
-    ],
-    Status.DEAD: [
-        after(*CONNECTED, exited(1)),
-        after(started(), exited(1)),
-        after(*CONNECTED, shutdown(), exited(0), completed()),
-        after(shutdown(), completed()),
-        after(launch_failed()),
-    ],
-}
-"""For each status, kernels in all the situations that the rows tell apart."""
-
 OF_A_PROCESS = {
     *("Answered", "StartOverdue", "RequestBegan", "RequestEnded", "ShellAnswered"),
+    *("RunQueued", "InputRequested", "InputProvided"),
     *("HeartbeatLost", "HeartbeatReturned", "InterpreterBlocked", "InterpreterReturned"),
     *("ChildOutOfMemory", "ProcessExited"),
 }
@@ -169,12 +109,23 @@ CONDITIONS: dict[str, Callable[[Kernel], bool]] = {
     "not asked to end": lambda kernel: kernel.process is not None and not _requested(kernel),
     "asked to end, or no process": lambda kernel: kernel.process is None or _requested(kernel),
     "its request runs": lambda kernel: kernel.process is not None,
+    "it waits here": lambda kernel: kernel.status is not Status.DEAD,
+    "it was sent": lambda kernel: kernel.process is not None,
+    "it asks": lambda kernel: kernel.process is not None,
     "it was blocked": lambda kernel: kernel.status is Status.CONNECTED and bool(kernel.reason),
     "it was not blocked": lambda kernel: kernel.status is not Status.CONNECTED or not kernel.reason,
     "launched here": lambda kernel: kernel.launched,
     "never launched here": lambda kernel: not kernel.launched,
 }
 """What a row may say of the kernel."""
+
+PREPARED: dict[str, list[News]] = {
+    "its request runs": [began()],
+    "it waits here": [run_awaited()],
+    "it was sent": [run_queued()],
+    "it asks": [run_queued(), input_requested()],
+}
+"""What has to happen to a kernel for it to be as a row says."""
 
 NEWS: dict[str, News] = {
     "ProcessStarted": started(1000),
@@ -185,6 +136,11 @@ NEWS: dict[str, News] = {
     "RequestBegan": began(),
     "RequestEnded": ended(),
     "ShellAnswered": shell_answered(),
+    "RunAwaited": run_awaited(),
+    "RunQueued": run_queued(),
+    "RunWithdrawn": run_withdrawn(),
+    "InputRequested": input_requested(),
+    "InputProvided": input_provided(),
     "HeartbeatLost": silent(33),
     "HeartbeatReturned": heard(),
     "InterpreterBlocked": blocked(44),
@@ -205,8 +161,15 @@ NEWS: dict[str, News] = {
 }
 """The news of each row, by its event and, where there is one, its condition."""
 
+RUNS = {
+    *(("RunAwaited", "awaiting"), ("RunQueued", "sent"), ("RunWithdrawn", "awaiting")),
+    *(("RunWithdrawn", "sent"), ("InputRequested", "asking"), ("InputProvided", "asking")),
+}
+"""Which news of a run changes which of the kernel's lists of runs; one at a time."""
+
 SAID_OF_NEWS = {
     *("its request is not known", "a restarter acts", "no restarter acts"),
+    *("it is new", "it is not known", "it does not ask"),
     *("idle or busy", "starting", "dead", "unknown"),
 }
 """What a row may say of the news."""
@@ -221,9 +184,8 @@ def kernels_of(cell: Cell) -> list[Kernel]:
         kernels = [each for each in kernels if each.launched]
     for condition in set(cell.when) - SAID_OF_NEWS:
         kernels = [each for each in kernels if CONDITIONS[condition](each)]
-    if "its request runs" in cell.when:
-        kernels = [after(began(), kernel=each) for each in kernels]
-    return kernels
+    prepared = [news for condition in cell.when for news in PREPARED.get(condition, [])]
+    return [after(*prepared, kernel=each) for each in kernels]
 
 
 def news_of(cell: Cell) -> News:
@@ -253,8 +215,17 @@ def check(cell: Cell) -> None:
         else:
             assert outcome.kernel.status == cell.answer, kernel
             assert (outcome.kernel != kernel, surprises) == (True, []), kernel
+            check_runs(cell.event, kernel, outcome.kernel)
         assert outcome.kernel is kernel or outcome.kernel != kernel, "a copy is no change"
         complain(outcome.kernel)
+
+
+def check_runs(event: str, before: Kernel, kernel: Kernel) -> None:
+    """Assert that news of a run changes what it speaks of, and nothing else."""
+    if event in {name for name, _ in RUNS}:
+        lists = ("sent", "awaiting", "asking")
+        (changed,) = (each for each in lists if getattr(before, each) != getattr(kernel, each))
+        assert (event, changed) in RUNS, kernel
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=str)
@@ -314,14 +285,14 @@ def test_the_code_has_a_row_for_every_event_and_status() -> None:
     assert all(set(row) == set(Status) for row in TABLE.values())
 
 
-def test_every_event_of_the_model_is_known_here() -> None:
-    """The events are all the subclasses of Event that model.py has, and none has its own."""
-    in_model = {
+def test_every_event_of_the_core_is_known_here() -> None:
+    """The events are all the subclasses of Event that events.py has, and none has its own."""
+    in_module = {
         name
-        for name, each in vars(model).items()
+        for name, each in vars(events).items()
         if isinstance(each, type) and issubclass(each, Event) and each is not Event
     }
-    assert in_model == set(EVENTS)
+    assert in_module == set(EVENTS)
     assert not any(each.__subclasses__() for each in EVENTS.values())
 
 

@@ -27,11 +27,16 @@ from support.dialogues import (
     found,
     gave_up,
     heard,
+    input_provided,
+    input_requested,
     launch_failed,
     new_kernel,
     overdue,
     reported,
     restart,
+    run_awaited,
+    run_queued,
+    run_withdrawn,
     shell_answered,
     shutdown,
     silent,
@@ -39,18 +44,22 @@ from support.dialogues import (
     unblocked,
 )
 
-from kernel_status_ext.core.lifecycle import step
-from kernel_status_ext.core.model import (
-    ChildrenLost,
+from kernel_status_ext.core.events import (
     Event,
-    Exit,
     InterpreterBlocked,
-    Kernel,
     LaunchFailed,
     ProcessExited,
     ProcessFound,
     ProcessStarted,
     Reported,
+    RunQueued,
+    RunWithdrawn,
+)
+from kernel_status_ext.core.lifecycle import step
+from kernel_status_ext.core.model import (
+    ChildrenLost,
+    Exit,
+    Kernel,
     Request,
     Step,
     Surprise,
@@ -59,7 +68,11 @@ from kernel_status_ext.core.model import (
 from kernel_status_ext.core.remains import NOTHING_FOUND, OutOfMemory, Remains
 from kernel_status_ext.core.words import ExecutionState, RequestedBy, Status
 
-REQUESTS = st.builds(Request, st.sampled_from(["", "a", "b", "c"]), st.sampled_from(["", "sub"]))
+IDS = ["a", "b", "c"]
+REQUESTS = st.builds(
+    Request, st.sampled_from(["", *IDS]), st.sampled_from(["", "sub"]), st.booleans()
+)
+RUNS = st.sampled_from(IDS)
 CODES = st.sampled_from([0, 1, 137, 255])
 SIGNALS = st.sampled_from([2, 9, 11, 40])
 
@@ -87,9 +100,12 @@ OF_A_PROCESS = st.one_of(
     st.just(blocked()),
     st.just(unblocked()),
     st.just(child_lost()),
-    REQUESTS.map(lambda request: began(request.msg_id, request.subshell)),
-    REQUESTS.map(lambda request: ended(request.msg_id, request.subshell)),
+    REQUESTS.map(lambda each: began(each.msg_id, each.subshell, is_run=each.is_run)),
+    REQUESTS.map(lambda each: ended(each.msg_id, each.subshell, is_run=each.is_run)),
     REQUESTS.map(shell_answered),
+    RUNS.map(run_queued),
+    RUNS.map(input_requested),
+    RUNS.map(input_provided),
     st.builds(lambda code, restarter: exited(code, restarter=restarter), CODES, st.booleans()),
     st.builds(lambda number: exited(signal=number), SIGNALS),
     st.builds(lambda number: exited(signal=number, restarter=True), SIGNALS),
@@ -102,6 +118,8 @@ OF_JUPYTER = st.one_of(
     st.sampled_from([restart(), completed(), autorestart(), gave_up(), launch_failed(), found()]),
     st.sampled_from([by for by in RequestedBy if by is not RequestedBy.RESTART]).map(shutdown),
     st.builds(reported, st.sampled_from(ExecutionState), anew=st.booleans()),
+    RUNS.map(run_awaited),
+    RUNS.map(run_withdrawn),
 )
 """News of what Jupyter or somebody does."""
 
@@ -258,6 +276,24 @@ class Life(RuleBasedStateMachine):
                 assert end.traceback == found_of_it.shown
                 hidden = found_of_it.instead is not None
                 assert not (hidden and "ValueError" in end.reason + self.kernel.reason)
+
+    @invariant()
+    def what_was_sent_goes_with_its_process(self) -> None:
+        """And what waits stays until the kernel is dead, is sent, or is withdrawn."""
+        before, kernel = self.before, self.kernel
+        if kernel.generation != before.generation or kernel.process is None:
+            assert (kernel.sent, kernel.asking) == ((), ())
+        left = set(before.awaiting) - set(kernel.awaiting)
+        if left and kernel.status is not Status.DEAD:
+            assert isinstance(self.event, RunQueued | RunWithdrawn)
+            assert left == {self.event.run_id}
+
+    @invariant()
+    def an_end_names_the_run_that_it_interrupted(self) -> None:
+        """The oldest that was at work, and none if none was."""
+        for notice in self.outcome.notices:
+            if isinstance(notice, Terminated):
+                assert notice.termination.run_id == next(iter(self.before.running), None)
 
     @invariant()
     def the_dead_are_revived_by_no_process(self) -> None:

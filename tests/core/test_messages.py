@@ -7,6 +7,7 @@ import json
 import pytest
 from support.dialogues import BIRTH
 
+from kernel_status_ext.core.events import Event, RequestBegan, RequestEnded
 from kernel_status_ext.core.messages import (
     CONTROL_TYPES,
     GarbledMessage,
@@ -15,7 +16,7 @@ from kernel_status_ext.core.messages import (
     read_header,
     status_event,
 )
-from kernel_status_ext.core.model import Event, Request, RequestBegan, RequestEnded
+from kernel_status_ext.core.model import Request
 
 UNTRACKED = {"comm_info_request", "kernel_info_request", "kernel_info_reply", "status", "stream"}
 """Some of what `MappingKernelManager.untracked_message_types` has."""
@@ -34,6 +35,7 @@ def said(content: bytes, parent: Header) -> Event | None:
 
 
 CELL = Header("execute_request", "m1")
+RUN_OF_IT = Request("m1", is_run=True)
 
 
 def test_a_header_is_read() -> None:
@@ -70,20 +72,33 @@ def test_garbage_is_no_header(raw: bytes) -> None:
 
 def test_busy_begins_and_idle_ends_a_request() -> None:
     """The event carries the request, the generation and the moment."""
-    assert said(BUSY, CELL) == RequestBegan(3, BIRTH, Request("m1"))
-    assert said(IDLE, CELL) == RequestEnded(3, BIRTH, Request("m1"))
+    assert said(BUSY, CELL) == RequestBegan(3, BIRTH, RUN_OF_IT)
+    assert said(IDLE, CELL) == RequestEnded(3, BIRTH, RUN_OF_IT)
+
+
+@pytest.mark.parametrize("msg_type", ["inspect_request", "complete_request", "comm_msg", None])
+def test_only_an_execute_request_is_a_run(msg_type: str | None) -> None:
+    """Whatever else a shell works on makes it busy, and is no run."""
+    assert said(BUSY, Header(msg_type, "m1")) == RequestBegan(3, BIRTH, Request("m1"))
+
+
+def test_a_run_is_told_of_even_where_its_type_does_not_count() -> None:
+    """Who takes runs out of the activity wants their kernels culled, not the runs forgotten."""
+    for content, kind in ((BUSY, RequestBegan), (IDLE, RequestEnded)):
+        event = status_event(CELL, content, lambda _: False, 3, BIRTH)
+        assert event == kind(3, BIRTH, RUN_OF_IT)
 
 
 def test_a_subshells_request_is_told_as_that() -> None:
     """The subshell's id stands in the parent header, the only mark there is (JEP 91)."""
     parent = Header("execute_request", "m1", "sub", "5.4")
-    assert said(BUSY, parent) == RequestBegan(3, BIRTH, Request("m1", "sub"))
-    assert said(IDLE, parent) == RequestEnded(3, BIRTH, Request("m1", "sub"))
+    assert said(BUSY, parent) == RequestBegan(3, BIRTH, Request("m1", "sub", is_run=True))
+    assert said(IDLE, parent) == RequestEnded(3, BIRTH, Request("m1", "sub", is_run=True))
 
 
 def test_an_empty_subshell_id_is_the_main_shell() -> None:
     """Kernels may send the main shell's id as null or empty."""
-    assert said(BUSY, Header("execute_request", "m1", "")) == RequestBegan(3, BIRTH, Request("m1"))
+    assert said(BUSY, Header("execute_request", "m1", "")) == RequestBegan(3, BIRTH, RUN_OF_IT)
 
 
 def test_an_idle_of_nobodys_request_is_for_the_main_shell() -> None:

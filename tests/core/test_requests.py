@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import pytest
-from support.dialogues import after, new_kernel, reported
+from support.dialogues import BIRTH, CONNECTED, after, began, new_kernel, reported, shutdown
 
-from kernel_status_ext.core.requests import REFUSED, Action, refusal
-from kernel_status_ext.core.words import ExecutionState, Status
+from kernel_status_ext.core.model import Kernel
+from kernel_status_ext.core.requests import (
+    DONE,
+    REFUSED,
+    Action,
+    elsewhere,
+    interrupt_refusal,
+    refusal,
+)
+from kernel_status_ext.core.run import Origin, Run
+from kernel_status_ext.core.words import ExecutionState, RunStatus, Status
 
 WORKS = {
     Action.INTERRUPT: {Status.UNKNOWN, Status.CONNECTED, Status.UNRESPONSIVE},
@@ -14,8 +23,20 @@ WORKS = {
         *(Status.UNKNOWN, Status.CONNECTING, Status.CONNECTED, Status.UNRESPONSIVE),
         *(Status.RESTARTING, Status.AUTORESTARTING, Status.DEAD),
     },
+    Action.RUN: {
+        *(Status.STARTING, Status.CONNECTING, Status.CONNECTED, Status.UNRESPONSIVE),
+        *(Status.RESTARTING, Status.AUTORESTARTING),
+    },
 }
-"""An interrupt needs a process that answered; a restart needs one, or that it is dead."""
+"""An interrupt needs a process that answered; a restart needs one, or that it is dead; what is to
+run can wait for a process that is to come."""
+
+WORDED = {
+    Action.INTERRUPT: "interrupted",
+    Action.RESTART: "restarted",
+    Action.RUN: "given anything to run",
+}
+"""What the sentence says of each."""
 
 
 @pytest.mark.parametrize("status", Status)
@@ -25,13 +46,13 @@ def test_what_cannot_be_done_is_refused_with_a_sentence(action: Action, status: 
     told = refusal(new_kernel(status), action)
     assert (told is None) == (status in WORKS[action])
     if told is not None:
-        assert told.startswith(f"Kernel f3c1 is {status}, so it cannot be {action}ed now: ")
+        assert told.startswith(f"Kernel f3c1 is {status}, so it cannot be {WORDED[action]} now: ")
         assert told.endswith(".")
 
 
 def test_every_action_is_decided() -> None:
     """No action is without its refusals."""
-    assert set(REFUSED) == set(Action)
+    assert set(REFUSED) == set(DONE) == set(Action)
 
 
 def test_what_runs_elsewhere_is_for_its_server_to_refuse() -> None:
@@ -39,3 +60,52 @@ def test_what_runs_elsewhere_is_for_its_server_to_refuse() -> None:
     far = after(reported(ExecutionState.STARTING), kernel=new_kernel(Status.UNKNOWN))
     assert far.status is Status.CONNECTING
     assert refusal(far, Action.INTERRUPT) is None
+
+
+def test_code_for_a_kernel_elsewhere_is_refused_with_a_sentence() -> None:
+    """It names the kernel and its status, and what works instead."""
+    far = after(reported(ExecutionState.IDLE), kernel=new_kernel(Status.UNKNOWN))
+    told = elsewhere(far)
+    assert told.startswith("Kernel f3c1 is connected and runs behind a gateway, so no code can be")
+    assert "its websocket" in told
+    assert told.endswith(".")
+
+
+# -- interrupting one run ----------------------------------------------------------------------
+
+WORKING = after(*CONNECTED, began("mine", is_run=True))
+
+
+def run(run_id: str = "mine", status: RunStatus = RunStatus.RUNNING, subshell: str = "") -> Run:
+    """A run of that kernel."""
+    return Run(
+        run_id, WORKING.id, "python3", Origin.API, status, subshell=subshell, queued_at=BIRTH
+    )
+
+
+def test_a_run_at_work_is_interrupted() -> None:
+    """What the kernel works on on its main shell is what a signal hits."""
+    assert interrupt_refusal(run(), WORKING, all_heard=True) is None
+
+
+@pytest.mark.parametrize(
+    ("theirs", "kernel", "said"),
+    [
+        (run(status=RunStatus.OK), WORKING, "has ended (ok)"),
+        (run(), None, "is not followed by this server"),
+        (run("theirs", RunStatus.QUEUED), WORKING, "is queued and not at work"),
+        (run("theirs"), WORKING, "is running and not at work"),
+        (run(subshell="sub"), WORKING, "works in a subshell"),
+        (run(), after(shutdown(), kernel=WORKING), "is terminating, so it cannot be interrupted"),
+    ],
+)
+def test_a_run_that_is_not_at_work_is_not_interrupted(
+    theirs: Run, kernel: Kernel | None, said: str
+) -> None:
+    """A signal would hit somebody else's run: the sentence names both and says what to do."""
+    told = interrupt_refusal(theirs, kernel, all_heard=True)
+    assert told is not None
+    assert said in told
+    assert WORKING.id in told
+    assert told.endswith(".")
+    assert ":" in told or "nothing to interrupt" in told

@@ -39,15 +39,8 @@ from support.dialogues import (
 
 from kernel_status_ext.core.answers import MAX_REQUESTS, MAX_SUBSHELLS
 from kernel_status_ext.core.causes import crash_loop
-from kernel_status_ext.core.model import (
-    ChildrenLost,
-    Exit,
-    Kernel,
-    Process,
-    ProcessExited,
-    Request,
-    Termination,
-)
+from kernel_status_ext.core.events import ProcessExited
+from kernel_status_ext.core.model import ChildrenLost, Exit, Kernel, Process, Request, Termination
 from kernel_status_ext.core.remains import OutOfMemory, Remains
 from kernel_status_ext.core.words import Cause, ExecutionState, RequestedBy, Status
 

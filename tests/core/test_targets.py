@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import product
 
 import pytest
+from msgspec.structs import replace
 from support.dialogues import ALLOWED, CONNECTED, after, began, exited, silent, started
 
 from kernel_status_ext.core.model import Kernel

@@ -10,7 +10,7 @@ import pytest
 from tornado import web
 
 from kernel_status_ext.core.causes import DEAD_ELSEWHERE as SENTENCE
-from kernel_status_ext.core.model import RestartRequested
+from kernel_status_ext.core.events import RestartRequested
 from kernel_status_ext.core.targets import Target
 from kernel_status_ext.core.words import ExecutionState, Status
 from kernel_status_ext.jupyter import gateway

@@ -11,34 +11,41 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta, timezone
 from typing import Any
 
-from kernel_status_ext.core.lifecycle import step
-from kernel_status_ext.core.model import (
-    MAIN_SHELL,
+from kernel_status_ext.core.events import (
     Answered,
     AutorestartBegan,
     ChildOutOfMemory,
     Event,
-    Exit,
     HeartbeatLost,
     HeartbeatReturned,
+    InputProvided,
+    InputRequested,
     InterpreterBlocked,
     InterpreterReturned,
-    Kernel,
     LaunchFailed,
-    Notice,
     ProcessExited,
     ProcessFound,
     ProcessStarted,
     Reported,
-    Request,
     RequestBegan,
     RequestEnded,
     RestarterGaveUp,
     RestartRequested,
+    RunAwaited,
+    RunQueued,
+    RunWithdrawn,
     ShellAnswered,
     ShutdownCompleted,
     ShutdownRequested,
     StartOverdue,
+)
+from kernel_status_ext.core.lifecycle import step
+from kernel_status_ext.core.model import (
+    MAIN_SHELL,
+    Exit,
+    Kernel,
+    Notice,
+    Request,
     Surprise,
     Terminated,
     Termination,
@@ -104,19 +111,44 @@ def overdue(waited: float = 60) -> News:
     return News(StartOverdue, {"waited": waited})
 
 
-def began(msg_id: str = "cell", subshell: str = MAIN_SHELL) -> News:
+def began(msg_id: str = "cell", subshell: str = MAIN_SHELL, *, is_run: bool = False) -> News:
     """A shell became busy."""
-    return News(RequestBegan, {"request": Request(msg_id, subshell)})
+    return News(RequestBegan, {"request": Request(msg_id, subshell, is_run)})
 
 
-def ended(msg_id: str = "cell", subshell: str = MAIN_SHELL) -> News:
+def ended(msg_id: str = "cell", subshell: str = MAIN_SHELL, *, is_run: bool = False) -> News:
     """A shell became idle."""
-    return News(RequestEnded, {"request": Request(msg_id, subshell)})
+    return News(RequestEnded, {"request": Request(msg_id, subshell, is_run)})
 
 
 def shell_answered(*asked: Request) -> News:
     """A shell answered what came after these requests."""
     return News(ShellAnswered, {"asked": asked or (Request("cell"),)})
+
+
+def run_awaited(run_id: str = "run") -> News:
+    """A run came that waits for the kernel."""
+    return News(RunAwaited, {"run_id": run_id})
+
+
+def run_queued(run_id: str = "run") -> News:
+    """A run was sent to the process."""
+    return News(RunQueued, {"run_id": run_id})
+
+
+def run_withdrawn(run_id: str = "run") -> News:
+    """A run is over, or will never be sent."""
+    return News(RunWithdrawn, {"run_id": run_id})
+
+
+def input_requested(run_id: str = "run") -> News:
+    """A run waits for input."""
+    return News(InputRequested, {"run_id": run_id})
+
+
+def input_provided(run_id: str = "run") -> News:
+    """A run got its input."""
+    return News(InputProvided, {"run_id": run_id})
 
 
 def silent(silence: float = 15) -> News:
@@ -286,6 +318,9 @@ def complain(kernel: Kernel) -> None:
     assert kernel.reason == "" or kernel.reason.endswith("."), kernel
     assert kernel.process is None or kernel.status not in WITHOUT_PROCESS, kernel
     assert kernel.process is not None or not kernel.requests, kernel
+    assert kernel.process is not None or not (kernel.sent or kernel.asking), kernel
+    assert kernel.status is not Status.DEAD or not kernel.awaiting, kernel
+    assert not set(kernel.running) & set(kernel.queued), kernel
 
 
 def reasons(kernels: Iterable[Kernel]) -> list[str]:

@@ -4,9 +4,10 @@
 
 `--mode` takes one mode, or a comma list: the n-th start with the same `--starts` file takes the
 n-th of them, the last repeats. `execute_request` understands one command: `wait PATH` (busy until
-PATH exists), `block PATH` (the same, but only the heartbeat answers), `die CODE`, `signal NUMBER`,
-`flood LINES`, `big BYTES` (one message), `error`; anything else does nothing and succeeds. SIGINT
-is ignored; heartbeat and control answer while a command waits.
+PATH exists), `nap PATH` (the same, or until an `interrupt_request`), `block PATH` (only the
+heartbeat answers meanwhile), `die CODE`, `signal NUMBER`, `flood LINES`, `big BYTES` (one message),
+`error`, those of `ENDS`; anything else does nothing and succeeds. SIGINT is ignored; heartbeat and
+control answer while a command waits.
 """
 
 import argparse
@@ -42,6 +43,19 @@ MODES = {
 WHILE_BUSY = {"single-loop": [], "concurrent": ["control", "hb", "shell"]}
 """What is answered while a command waits, where it is not control and heartbeat."""
 
+ENDS = {
+    "reply-only": ["reply"],
+    "idle-only": ["idle"],
+    "idle-twice": ["reply", "idle", "idle"],
+    "reply-then": ["reply", "gate", "idle"],
+    "idle-then": ["idle", "gate", "output", "reply"],
+    "output-last": ["reply", "idle", "output"],
+    "reply-die": ["reply", "die"],
+    "foreign": ["foreign", "output", "reply", "idle"],
+    "ask": ["ask", "reply", "idle"],
+}
+"""What these commands do instead of a reply and an idle; `gate` waits for the argument's path."""
+
 
 class Wire:
     """The five sockets of a connection file, and signed messages on them."""
@@ -50,13 +64,8 @@ class Wire:
         self.key = connection["key"].encode()
         self.session = uuid.uuid4().hex
         context = zmq.Context()
-        kinds = {
-            "shell": zmq.ROUTER,
-            "control": zmq.ROUTER,
-            "stdin": zmq.ROUTER,
-            "hb": zmq.REP,
-            "iopub": zmq.PUB,
-        }
+        kinds = dict.fromkeys(("shell", "control", "stdin"), zmq.ROUTER)
+        kinds |= {"hb": zmq.REP, "iopub": zmq.PUB}
         self.sockets = {name: context.socket(kind) for name, kind in kinds.items()}
         for name, socket in self.sockets.items():
             socket.linger = 500
@@ -128,6 +137,7 @@ class Kernel:
         self.args, self.mode = args, mode
         self.wire = Wire(json.loads(Path(args.f).read_text()))
         self.count = 0
+        self.interrupted = False
 
     def run(self) -> None:
         """Answer for ever."""
@@ -174,40 +184,74 @@ class Kernel:
         reply = getattr(self, "do_" + name, lambda *_: {"status": "ok"})(request, parent)
         if self.mode == "garbage" and socket is self.wire.sockets["shell"]:
             self.wire.rubbish("shell", idents)
-        socket.send_multipart(
-            [*idents, b"<IDS|MSG>", *self.wire.frames(name + "_reply", reply, parent)]
-        )
-        self.say("status", {"execution_state": "idle"}, parent)
+        command, _, argument = request.get("code", "").partition(" ")
+        for step in ENDS.get(command if name == "execute" else "", ["reply", "idle"]):
+            if step == "reply":
+                self.send(socket, idents, name + "_reply", reply, parent)
+            elif step == "idle":
+                self.say("status", {"execution_state": "idle"}, parent)
+            else:
+                getattr(self, "step_" + step)(argument, parent, idents)
         if name == "shutdown" and self.mode != "deaf":
             sys.exit(0)
 
+    def send(
+        self, socket: zmq.Socket, idents: list[bytes], msg_type: str, content: dict, parent: dict
+    ) -> None:
+        """Send a message to whoever has these identities."""
+        frames = self.wire.frames(msg_type, content, parent)
+        socket.send_multipart([*idents, b"<IDS|MSG>", *frames])
+
+    def step_gate(self, path: str, *_: object) -> None:
+        """Wait for a path."""
+        self.pause("wait", Path(path))
+
+    def step_output(self, text: str, parent: dict, _: object) -> None:
+        """Print the argument."""
+        self.say("stream", {"name": "stdout", "text": text}, parent)
+
+    def step_die(self, code: str, *_: object) -> None:
+        """Die once all that was sent is on its way."""
+        self.wire.sockets["shell"].context.destroy(linger=1000)
+        os._exit(int(code or 1))
+
+    def step_foreign(self, _: str, parent: dict, idents: list[bytes]) -> None:
+        """Run, fail and end something that nobody has sent."""
+        nobody = parent | {"msg_id": uuid.uuid4().hex}
+        error = {"status": "error", "ename": "Foreign", "evalue": "foreign", "traceback": []}
+        self.say("status", {"execution_state": "busy"}, nobody)
+        self.say("stream", {"name": "stdout", "text": "foreign"}, nobody)
+        self.say("error", error, nobody)
+        self.send(self.wire.sockets["shell"], idents, "execute_reply", error, nobody)
+        self.say("status", {"execution_state": "idle"}, nobody)
+
+    def step_ask(self, prompt: str, parent: dict, idents: list[bytes]) -> None:
+        """Ask for input, allowed or not, and wait for it."""
+        stdin, content = self.wire.sockets["stdin"], {"prompt": prompt, "password": False}
+        self.send(stdin, idents, "input_request", content, parent)
+        while not stdin.poll(0):
+            self.serve(["control", "hb"])
+        stdin.recv_multipart()
+
+    def do_interrupt(self, _request: dict, _parent: dict) -> dict:
+        """End a nap."""
+        self.interrupted = True
+        return {"status": "ok"}
+
     def do_kernel_info(self, _request: dict, _parent: dict) -> dict:
         """Say who we are."""
-        language = {
-            "name": "none",
-            "version": "0",
-            "mimetype": "text/plain",
-            "file_extension": ".txt",
-        }
-        versions = {
-            "protocol_version": "5.3",
-            "implementation": "fake",
-            "implementation_version": "0",
-        }
-        return {
-            "status": "ok",
-            **versions,
-            "language_info": language,
-            "banner": "",
-            "help_links": [],
-        }
+        language = {"name": "none", "version": "0", "mimetype": "text/plain"}
+        language |= {"file_extension": ".txt"}
+        told = {"status": "ok", "protocol_version": "5.3", "banner": "", "help_links": []}
+        told |= {"implementation": "fake", "implementation_version": "0"}
+        return told | {"language_info": language}
 
     def do_execute(self, request: dict, parent: dict) -> dict:
         """Do the one command of the code."""
         command, _, argument = request["code"].partition(" ")
-        self.count += 1
+        self.count, self.interrupted = self.count + 1, False
         self.say("execute_input", {"code": request["code"], "execution_count": self.count}, parent)
-        if command in ("wait", "block"):
+        if command in ("wait", "nap", "block"):
             self.pause(command, Path(argument))
         if command == "deep":
             self.wire.strange(b'{"x":' + b"[" * 2000 + b"]" * 2000 + b"}")
@@ -220,14 +264,11 @@ class Kernel:
         if command == "big":
             data = {"text/plain": "x" * int(argument)}
             self.say("display_data", {"data": data, "metadata": {}, "transient": {}}, parent)
-        if command == "error":
-            return {
-                "status": "error",
-                "execution_count": self.count,
-                "ename": "Wanted",
-                "evalue": argument,
-                "traceback": [],
-            }
+        awoken = command == "nap" and self.interrupted
+        if command == "error" or awoken:
+            name = "KeyboardInterrupt" if awoken else "Wanted"
+            error = {"ename": name, "evalue": argument, "traceback": []}
+            return {"status": "error", "execution_count": self.count, **error}
         return {
             "status": "ok",
             "execution_count": self.count,
@@ -238,7 +279,7 @@ class Kernel:
     def pause(self, command: str, path: Path) -> None:
         """Be busy until the path exists; a kernel that blocks only lets its heart beat."""
         channels = ["hb"] if command == "block" else WHILE_BUSY.get(self.mode, ["control", "hb"])
-        while not path.exists():
+        while not path.exists() and not (command == "nap" and self.interrupted):
             self.serve(channels)
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Coroutine
-from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.dialogues import (
     BIRTH,
     CONNECTED,
@@ -33,7 +33,8 @@ from kernel_status_ext.core.errors import (
     KernelStateUnreachable,
     RevisionUnknown,
 )
-from kernel_status_ext.core.model import Answered, Kernel, RequestBegan, Surprise
+from kernel_status_ext.core.events import Answered, RequestBegan
+from kernel_status_ext.core.model import Kernel, Surprise
 from kernel_status_ext.core.targets import Target, read_target
 from kernel_status_ext.core.words import ExecutionState, Status
 from kernel_status_ext.tracking.tracker import (

@@ -1,0 +1,86 @@
+"""Kernels, runs and a ledger, with a clock that moves only when something happens."""
+
+from __future__ import annotations
+
+import logging
+from datetime import datetime, timedelta
+from typing import Any
+
+from kernel_status_ext.core.events import RequestBegan, RequestEnded, ShellAnswered
+from kernel_status_ext.core.model import Kernel
+from kernel_status_ext.core.routing import Sender
+from kernel_status_ext.core.run import Origin, Run, RunAnswered
+from kernel_status_ext.core.words import RunStatus
+from kernel_status_ext.tracking.ledger import Ledger, Recording
+from kernel_status_ext.tracking.tracker import Tracker
+
+from .dialogues import BIRTH, CONNECTED, News
+
+LOG = logging.getLogger("run_world")
+SHELL_NEWS = (RequestBegan, RequestEnded, ShellAnswered)
+
+
+class World:
+    """Kernels that are called by short names, and the runs that come to them."""
+
+    def __init__(self) -> None:
+        """Begin with one kernel, `k`, that is connected; note what listeners are told."""
+        self.time = BIRTH
+        self.tracker = Tracker(LOG, self.now)
+        self.ledger = Ledger(
+            self.tracker, Recording(), lambda each: (f"s-{each}", f"{each}.ipynb"), LOG
+        )
+        self.told: list[Run] = []
+        self.ledger.listen(self.told.append)
+        self.me = Sender("me")
+        self.born(*CONNECTED)
+
+    def now(self) -> datetime:
+        """Tell the time, which stands still until something happens."""
+        return self.time
+
+    def born(self, *news: News, name: str = "k") -> None:
+        """A new kernel, and what happens to it."""
+        self.tracker.add(name, "python3")
+        self.tell(*news, name=name)
+
+    def tell(self, *news: News, name: str = "k") -> Kernel:
+        """Tell what happens to a kernel, a second for each; what shells do also of its runs."""
+        for each in news:
+            self.time += timedelta(seconds=1)
+            event = each.event(self.kernel(name), self.time)
+            self.tracker.feed(name, event)
+            if isinstance(event, SHELL_NEWS):
+                self.ledger.heard(name, event)
+        return self.kernel(name)
+
+    def kernel(self, name: str = "k") -> Kernel:
+        """A kernel as it is now."""
+        kernel = self.tracker.get(name)
+        assert kernel is not None
+        return kernel
+
+    def new(self, run_id: str, name: str = "k", **facts: Any) -> Run:
+        """A run that came by a websocket, and that nobody took in yet."""
+        facts = {"queued_at": self.time, **facts}
+        return self.ledger.new(run_id, self.kernel(name), Origin.WEBSOCKET, **facts)
+
+    def send(self, *run_ids: str, sender: Sender | None = None, **facts: Any) -> None:
+        """Runs that came and were sent at once, by one socket."""
+        for run_id in run_ids:
+            assert self.ledger.came(self.new(run_id, **facts), sender or self.me)
+            self.ledger.sent(run_id)
+
+    def answer(self, run_id: str, said: RunStatus = RunStatus.OK, generation: int = 0) -> None:
+        """The reply to a run passed by."""
+        self.time += timedelta(seconds=1)
+        self.ledger.feed(run_id, RunAnswered(generation, self.time, said))
+
+    def run(self, run_id: str) -> Run:
+        """A run as it is now, or as listeners were last told of it."""
+        active = self.ledger.get(run_id)
+        return active or next(each for each in reversed(self.told) if each.run_id == run_id)
+
+    def story(self, run_id: str) -> list[str]:
+        """The statuses that listeners were told of a run."""
+        return [str(each.status) for each in self.told if each.run_id == run_id]
