@@ -20,7 +20,9 @@ if TYPE_CHECKING:
         KernelStatusError,
         NoExtension,
         NotAllowed,
+        NotInterrupted,
         RevisionUnknown,
+        RunNotFound,
         ServerUnreachable,
         TooManyWatchers,
     )
@@ -39,6 +41,23 @@ if TYPE_CHECKING:
         Snapshot,
         Termination,
     )
+    from .runs import (
+        Clear,
+        Display,
+        Done,
+        Failure,
+        Interruption,
+        Output,
+        Run,
+        RunEvent,
+        RunResult,
+        RunStarted,
+        Stderr,
+        Stdout,
+        Truncated,
+        Worker,
+        Workers,
+    )
     from .sync import KernelStatusClient
 
 __all__ = [
@@ -47,11 +66,16 @@ __all__ = [
     "BadRequest",
     "Change",
     "Children",
+    "Clear",
     "ClientClosed",
+    "Display",
+    "Done",
     "Event",
+    "Failure",
     "Figures",
     "History",
     "Inspection",
+    "Interruption",
     "Io",
     "Kernel",
     "KernelNotFound",
@@ -62,16 +86,28 @@ __all__ = [
     "Moment",
     "NoExtension",
     "NotAllowed",
+    "NotInterrupted",
+    "Output",
     "Removed",
     "RevisionUnknown",
+    "Run",
+    "RunEvent",
+    "RunNotFound",
+    "RunResult",
+    "RunStarted",
     "ServerUnreachable",
     "Session",
     "Snapshot",
+    "Stderr",
+    "Stdout",
     "Termination",
     "TooManyWatchers",
+    "Truncated",
+    "Worker",
+    "Workers",
 ]
 
-_HOMES = ("errors", "results", "sync", "aio")
+_HOMES = ("errors", "results", "runs", "sync", "aio")
 
 
 def __getattr__(name: str) -> Any:

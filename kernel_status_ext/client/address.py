@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
@@ -9,6 +10,9 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit, urlunsplit
 UNIX = "http+unix"
 SCHEMES = ("http", "https", "http+unix")
 LOOPBACK = ("localhost", "127.0.0.1", "::1", "0.0.0.0")  # noqa: S104 - not bound, only compared
+
+XSRF = "_xsrf"
+"""The cookie by which a page of another site is told from one of the server's own."""
 
 PAGES = ("lab", "tree", "notebooks")
 """Where the addresses lead that Jupyter prints with a token for people."""
@@ -78,14 +82,17 @@ def address(
     if not (token.isascii() and token.replace(" ", "").isprintable()):
         raise BadAddress("The token has characters that no token has; copy it again.")
     own = {"Authorization": f"token {token}"} if token else {}
-    if cookies and "_xsrf" in cookies:
-        own["X-XSRFToken"] = cookies["_xsrf"]
+    mine = dict(cookies or {})
+    if not token or XSRF in mine:
+        # tornado 6.6, check_xsrf_cookie: cookie and header must be the same, whoever made them up,
+        # and jupyter_server asks for both where no token is given, also if it has none.
+        own["X-XSRFToken"] = mine.setdefault(XSRF, secrets.token_hex(16))
     plain = _plain(parts, is_page=bool(its_own))
     return Address(
         url=plain,
         # jupyter_server 2.21, JupyterHandler.check_referer: without one a cookie is not enough.
         headers={"Referer": plain, **own, **(headers or {})},
-        cookies=dict(cookies or {}),
+        cookies=mine,
         login=(unquote(parts.username), unquote(parts.password or "")) if parts.username else None,
         socket=unquote(parts.netloc) if parts.scheme == UNIX else None,
     )

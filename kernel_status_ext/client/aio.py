@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from typing import Any, TypeVar, overload
@@ -10,14 +11,17 @@ from typing import Any, TypeVar, overload
 import httpx
 
 from . import opening
-from .calls import Detail, Words
+from .aio_runs import Runs
+from .paths import Words
 from .results import Event, History, Inspection, Kernel, Session
-from .steps import Answer, Ask, Failed, Read, Rest, Step, Talk, Tell
+from .run_calls import Detail
+from .runs import RunEvent
+from .steps import Answer, Ask, Failed, Read, Rest, Step, Talk, Tell, TellOfRun
 
 T = TypeVar("T")
 
 
-class AsyncKernelStatusClient(opening.Client):
+class AsyncKernelStatusClient(Runs):
     """The same as ``KernelStatusClient``, to be awaited; that one's methods are described.
 
     Use it as an asynchronous context manager or call ``aclose``.
@@ -113,11 +117,15 @@ class AsyncKernelStatusClient(opening.Client):
         finally:
             await line.hang_up()
 
-    async def _carry_on(self, talk: Talk[T]) -> T:
+    async def _carry_on(self, talk: Talk[T], tell: Callable[[RunEvent], object] | None = None) -> T:
         line = _Line(self._http, self._closed)
         try:
             step = next(talk)
             while True:
+                if isinstance(step, TellOfRun) and tell is not None:
+                    told = tell(step.event)
+                    if inspect.isawaitable(told):
+                        await told
                 step = talk.send(await line.take(step))
         except StopIteration as end:
             value: T = end.value

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from http import HTTPStatus
 from typing import Any, TypeVar
@@ -17,7 +18,9 @@ from .errors import (
     KernelStatusError,
     NoExtension,
     NotAllowed,
+    NotInterrupted,
     RevisionUnknown,
+    RunNotFound,
     ServerUnreachable,
     TooManyWatchers,
 )
@@ -25,6 +28,7 @@ from .results import JSON, Kernel, Result, read
 from .steps import Answer, Failed
 
 R = TypeVar("R", bound=Result)
+Meaning = Mapping[int, type[KernelStatusError]]
 
 OURS: dict[int, type[KernelStatusError]] = {
     HTTPStatus.BAD_REQUEST: BadRequest,
@@ -36,6 +40,16 @@ OURS: dict[int, type[KernelStatusError]] = {
 }
 """What the server's own errors mean, by their status."""
 
+OF_RUNS: dict[int, type[KernelStatusError]] = {
+    **OURS,
+    HTTPStatus.NOT_FOUND: RunNotFound,
+    HTTPStatus.CONFLICT: NotInterrupted,
+}
+"""The same for the calls about one run."""
+
+GOOD = (HTTPStatus.OK, HTTPStatus.ACCEPTED)
+"""What is answered with what was asked for."""
+
 NOBODY_BEHIND = (
     HTTPStatus.FAILED_DEPENDENCY,  # JupyterHub: this user's server is not running
     HTTPStatus.BAD_GATEWAY,
@@ -44,18 +58,21 @@ NOBODY_BEHIND = (
 )
 """What a proxy answers for a server that does not."""
 
+STREAM = "text/event-stream"
+
 NEEDS = "give the server's token (token=..., --token or JUPYTER_TOKEN) or the cookies of a login"
 SHOWN = 300
 """Characters of somebody else's message that are quoted."""
 
 
-def result(kind: type[R], answer: Answer | Failed, server: str) -> R:
+def result(kind: type[R], answer: Answer | Failed, server: str, meaning: Meaning = OURS) -> R:
     """Make a result of an answer.
 
     Args:
         kind: What was asked for.
         answer: The answer.
         server: The server's address.
+        meaning: What the server's own errors mean.
 
     Returns:
         The result.
@@ -63,7 +80,7 @@ def result(kind: type[R], answer: Answer | Failed, server: str) -> R:
     Raises:
         KernelStatusError: It is another one.
     """
-    return made(kind, body(answer, server), server)
+    return made(kind, body(answer, server, meaning), server)
 
 
 def made(kind: type[R], told: Any, server: str) -> R:
@@ -86,11 +103,25 @@ def made(kind: type[R], told: Any, server: str) -> R:
         raise not_understood(server, f"no {kind.__name__.lower()}: {error}") from error
 
 
-def body(answer: Answer | Failed, server: str) -> Any:
+def body(answer: Answer | Failed, server: str, meaning: Meaning = OURS) -> Any:
     """Read the JSON of a good answer; raises as ``result`` does."""
-    if isinstance(answer, Failed) or answer.status != HTTPStatus.OK:
-        raise refusal(answer, server)
+    if isinstance(answer, Failed) or answer.status not in GOOD:
+        raise refusal(answer, server, meaning)
     return json_of(answer.body, server)
+
+
+def part(answer: Answer | Failed, name: str, server: str, meaning: Meaning = OURS) -> Any:
+    """Read what stands under a name in a good answer, None if nothing; raises as ``result``."""
+    told = body(answer, server, meaning)
+    return told.get(name) if isinstance(told, dict) else None
+
+
+def check_stream(reply: Answer | Failed, server: str, meaning: Meaning = OURS) -> None:
+    """Raise, as ``result`` does, if this is not the beginning of a stream of events."""
+    if isinstance(reply, Failed) or reply.status != HTTPStatus.OK:
+        raise refusal(reply, server, meaning)
+    if not reply.kind.startswith(STREAM):
+        raise not_understood(server, f"{reply.kind or 'something'} and no {STREAM}")
 
 
 def json_of(text: bytes | str, server: str) -> Any:
@@ -147,12 +178,13 @@ def unreachable(reply: Answer | Failed, server: str, more: str = "") -> ServerUn
     )
 
 
-def refusal(reply: Answer | Failed, server: str) -> KernelStatusError:
+def refusal(reply: Answer | Failed, server: str, meaning: Meaning = OURS) -> KernelStatusError:
     """Say what an answer means that is not the one that was asked for.
 
     Args:
         reply: The answer, or what came instead.
         server: The server's address.
+        meaning: What the server's own errors mean.
 
     Returns:
         The error, to be raised.
@@ -174,7 +206,7 @@ def refusal(reply: Answer | Failed, server: str) -> KernelStatusError:
             "kernel_status_ext`, and start the server again.",
             status_code=reply.status,
         )
-    kind = OURS.get(reply.status, AnswerNotUnderstood)
+    kind = meaning.get(reply.status, AnswerNotUnderstood)
     if told is None or kind is AnswerNotUnderstood:
         message = f"The server at {server} answered {reply.status}: {_message(reply)}"
         return AnswerNotUnderstood(message, status_code=reply.status)

@@ -7,9 +7,10 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
+from typing import Any
 
-from ..core.words import ExecutionState, State, Status, Word
-from . import commands
+from ..core.words import ExecutionState, RunStatus, State, Status, Word
+from . import commands, run_commands
 
 PROGRAM = "jupyter kernel-status"
 
@@ -22,6 +23,7 @@ EPILOG = f"""\
 examples:
   jupyter kernel-status list    all kernels of all servers of yours
   jupyter kernel-status wait --path analysis.ipynb --state idle && notify-send done
+  jupyter kernel-status run 3f2a 'print(6 * 7)'
   jupyter kernel-status demo    show a kernel's life on a server made for it
 
 {EXIT_STATUS}"""
@@ -86,7 +88,59 @@ COMMANDS = {
         (("inspect", "all kernels"), ("inspect 3f2a --detail full", "")),
         ("kernel", "detail", "json", "server"),
     ),
+    "run": Command(
+        "run code in a kernel, show what it puts out, and end as it ends",
+        run_commands.run,
+        (
+            ("run 3f2a 'print(1 + 1)'", ""),
+            ("run --path analysis.ipynb --file job.py --timeout 600", "exit status 4 after 600 s"),
+            ("run 3f2a - < job.py", "code from stdin"),
+            ("run 3f2a 'fit()' --detach", "only start it; writes the run's id"),
+        ),
+        ("kernel", "code", "json", "server"),
+    ),
+    "runs": Command(
+        "list what kernels ran and run, the newest first",
+        run_commands.runs,
+        (
+            ("runs", "all kernels"),
+            ("runs 3f2a --status error,died --limit 10", ""),
+            ("runs --json | jq '.runs[].code'", "for programs"),
+        ),
+        ("kernel", "runs", "json", "server"),
+    ),
+    "interrupt": Command(
+        "interrupt a run, and never another one",
+        run_commands.interrupt,
+        (
+            ("interrupt 8c1f", "by the beginning of its id"),
+            ("interrupt 8c1f --grace 10", "exit status 4 if it has not ended by then"),
+            ("interrupt 8c1f --grace 10 --then restart", "restart its kernel then"),
+        ),
+        ("interrupt", "json", "server"),
+    ),
+    "workers": Command(
+        "list what kernels work at now, and what that takes",
+        run_commands.workers,
+        (("workers", "a table"), ("workers --json | jq .count", "for programs")),
+    ),
 }
+
+
+class Intermixed(argparse.ArgumentParser):
+    """A parser that lets options stand between words that may be left out."""
+
+    _is_inside = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        """Parse so: the usual way gives all such words what stands before the first option."""
+        if self._is_inside:  # Python 3.11, parse_known_intermixed_args: it calls this one
+            return super().parse_known_args(args, namespace)
+        self._is_inside = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._is_inside = False
 
 
 def parser(demo: Run) -> argparse.ArgumentParser:
@@ -103,7 +157,9 @@ def parser(demo: Run) -> argparse.ArgumentParser:
     )
     shown = f"kernel_status_ext {version('kernel_status_ext')}"
     made.add_argument("--version", action="version", version=shown)
-    added = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    added = made.add_subparsers(
+        dest="command", metavar="COMMAND", required=True, parser_class=Intermixed
+    )
     about = (
         "start a server and a real kernel, show each change of its life, end by itself; "
         "needs nothing running"
@@ -168,6 +224,34 @@ def _figures(command: argparse.ArgumentParser) -> None:
     command.add_argument("--figures", type=_seconds, metavar="S", help=told)
 
 
+def _code(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("what")
+    group.add_argument("code", nargs="?", metavar="CODE", help="the code; - reads it from stdin")
+    group.add_argument("--file", metavar="F", help="a file with the code; - is stdin")
+    told = "seconds after its start at which the server interrupts it; no limit, if not given"
+    group.add_argument("--timeout", type=_seconds, metavar="S", help=told)
+    told = "do not wait for its end; write its id, as soon as the server has it"
+    group.add_argument("--detach", action="store_true", help=told)
+
+
+def _runs(command: argparse.ArgumentParser) -> None:
+    group = command.add_argument_group("which runs")
+    told = f"any of these, with commas between: {', '.join(each.value for each in RunStatus)}"
+    group.add_argument("--status", type=_words(RunStatus), metavar="WORD", help=told)
+    told = "so many at most, up to 500; 50, if not given"
+    group.add_argument("--limit", type=_revision, metavar="N", help=told)
+    told = "only those that are older than this one, given by its whole id"
+    group.add_argument("--before", metavar="RUN", help=told)
+
+
+def _interrupt(command: argparse.ArgumentParser) -> None:
+    command.add_argument("run_id", metavar="RUN", help="its id, or how that begins")
+    told = "seconds to wait for its end; 5 with --then, else not at all, if not given"
+    command.add_argument("--grace", type=_seconds, metavar="S", help=told)
+    told = "what to do to its kernel if it has not ended by then"
+    command.add_argument("--then", choices=["restart", "shutdown"], help=told)
+
+
 def _detail(command: argparse.ArgumentParser) -> None:
     told = "full: also what takes longer, as the memory that is shared with nobody"
     command.add_argument("--detail", choices=["full"], help=told)
@@ -180,6 +264,9 @@ _OPTIONS: dict[str, Callable[[argparse.ArgumentParser], None]] = {
     "wait": _wait,
     "figures": _figures,
     "detail": _detail,
+    "code": _code,
+    "runs": _runs,
+    "interrupt": _interrupt,
 }
 
 

@@ -22,6 +22,7 @@ from .errors import (
     ServerUnreachable,
 )
 from .harmless import harmless
+from .outcomes import Outcome, RunDied, RunGoesOn, RunOverTime
 from .running import NoServer
 
 SUCCESS, ERROR, USAGE, DEAD, TIMEOUT = 0, 1, 2, 3, 4
@@ -29,6 +30,9 @@ INTERRUPTED = 128 + signal.SIGINT
 
 EXITS: tuple[tuple[type[Exception], int], ...] = (
     (KernelStateTimeout, TIMEOUT),
+    (RunOverTime, TIMEOUT),
+    (RunGoesOn, TIMEOUT),
+    (RunDied, DEAD),
     (KernelStateUnreachable, DEAD),
     (ServerUnreachable, DEAD),
     (NoServer, DEAD),
@@ -38,10 +42,11 @@ EXITS: tuple[tuple[type[Exception], int], ...] = (
     (BadAddress, USAGE),
     (KernelStatusError, ERROR),
     (DemoError, ERROR),
+    (Outcome, ERROR),
 )
 """The exit status of what can go wrong; the first that fits."""
 
-TOLD = (KernelStatusError, NoServer, Ambiguous, Nothing, BadAddress, DemoError)
+TOLD = (KernelStatusError, NoServer, Ambiguous, Nothing, BadAddress, DemoError, Outcome)
 
 ENDINGS = [each for each in signal.Signals if each.name in ("SIGINT", "SIGTERM", "SIGHUP")]
 """Signals that end the command, in good order; not every platform has all."""
@@ -61,7 +66,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _end_in_good_order()
         arguments.run(arguments)
     except TOLD as error:
-        _say(arguments.command, str(error))
+        _say(arguments.command, _told(error))
         return next(code for kind, code in EXITS if isinstance(error, kind))
     except KeyboardInterrupt:
         _say(arguments.command, "interrupted")
@@ -80,7 +85,15 @@ def _demo(_given: Namespace) -> None:
     demo.run()
 
 
+def _told(error: Exception) -> str:
+    """Say what went wrong, and why the kernel is as it is where the server's sentence does not."""
+    reason = error.reason if isinstance(error, KernelStateUnreachable) else ""
+    return str(error) if reason in str(error) else f"{error} {reason}"
+
+
 def _say(command: str, message: str) -> None:
+    if not message:
+        return
     shown = "\n".join(harmless(line) for line in message.splitlines())
     print(f"{PROGRAM} {command}: {shown}", file=sys.stderr)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 import threading
 from argparse import Namespace
@@ -10,14 +9,14 @@ from collections.abc import Iterable, Sequence
 from functools import partial
 from typing import Any
 
-from .choose import choose
 from .errors import KernelStatusError
 from .harmless import harmless
 from .live import LiveLine
 from .results import Change, Event, Figures, Inspection, Kernel, Removed, Snapshot
 from .roster import Listed, client, everything, merged
-from .running import Running, servers
-from .screen import Screen, screen
+from .running import Running
+from .screen import Screen
+from .shared import asked_servers, chosen, complain, is_one_meant, stdout, tell
 from .sync import KernelStatusClient
 from .tables import (
     show_change,
@@ -31,44 +30,44 @@ from .tables import (
 
 def show_all(given: Namespace) -> None:
     """List all kernels of all servers."""
-    asked = _servers(given)
-    listed = everything(asked, _complain)
+    asked = asked_servers(given)
+    listed = everything(asked, complain)
     if given.json:
-        _tell([_described(each) for each in listed])
+        tell([_described(each) for each in listed])
     else:
-        show_list(_screen(), listed, asked)
+        show_list(stdout(), listed, asked)
 
 
 def show(given: Namespace) -> None:
     """Show one kernel."""
-    listed = _chosen(given)
+    listed = chosen(given)
     if given.json:
-        _tell(_described(listed))
+        tell(_described(listed))
     else:
-        show_kernel(_screen(), listed)
+        show_kernel(stdout(), listed)
 
 
 def history(given: Namespace) -> None:
     """Show a kernel's story."""
-    listed = _chosen(given)
+    listed = chosen(given)
     with client(listed.server) as asked:
         story = asked.history(listed.kernel.id)
     if given.json:
-        _tell(story.body)
+        tell(story.body)
     else:
-        show_story(_screen(), story.changes, story.terminations)
+        show_story(stdout(), story.changes, story.terminations)
 
 
 def inspect(given: Namespace) -> None:
     """Show live figures of one kernel or of all."""
-    if given.kernel or given.path or given.name:
-        listed = _chosen(given)
+    if is_one_meant(given):
+        listed = chosen(given)
         with client(listed.server) as asked:
             found = asked.inspect(listed.kernel.id, detail=given.detail)
         if given.json:
-            _tell(found.body)
+            tell(found.body)
         else:
-            show_inspection(_screen(), found)
+            show_inspection(stdout(), found)
         return
     _inspect_all(given)
 
@@ -79,18 +78,18 @@ def _inspect_all(given: Namespace) -> None:
 
     names: dict[str, str] = {}
     found: dict[str, Inspection] = {}
-    for _, (kernels, figures) in merged(_servers(given), ask, _complain):
+    for _, (kernels, figures) in merged(asked_servers(given), ask, complain):
         names |= {each.id: each.name or "" for each in kernels}
         found |= figures
     if given.json:
-        _tell({"kernels": {each: figures.body for each, figures in found.items()}})
+        tell({"kernels": {each: figures.body for each, figures in found.items()}})
     else:
-        show_figures(_screen(), found, names)
+        show_figures(stdout(), found, names)
 
 
 def wait(given: Namespace) -> None:
     """Wait until a kernel is in a state."""
-    listed = _chosen(given)
+    listed = chosen(given)
     wish = {name: getattr(given, name) for name in ("status", "execution_state", "state")}
     wanted = ", ".join(f"{name} {word}" for name, word in wish.items() if word)
     default = "any change" if given.since is not None else "status connected"
@@ -99,9 +98,9 @@ def wait(given: Namespace) -> None:
             _follow(asked, listed, line)
         reached = asked.wait(listed.kernel.id, **wish, timeout=given.timeout, since=given.since)
     if given.json:
-        _tell(reached.body)
+        tell(reached.body)
     else:
-        show_change(_screen(), reached, listed.path)
+        show_change(stdout(), reached, listed.path)
 
 
 def _follow(asked: KernelStatusClient, listed: Listed, line: LiveLine) -> None:
@@ -125,17 +124,17 @@ def _in_words(kernel: Kernel) -> str:
 
 def watch(given: Namespace) -> None:
     """Show changes as they come."""
-    one = _chosen(given) if given.kernel or given.path or given.name else None
-    asked = [one.server] if one else _servers(given)
+    one = chosen(given) if is_one_meant(given) else None
+    asked = [one.server] if one else asked_servers(given)
     only = one.kernel.id if one else None
     ask = partial(_watch, only, given.figures)
-    told = _Told(_screen()) if not given.json else _tell_event
-    for server, event in merged(asked, ask, _complain):
+    told = _Told(stdout()) if not given.json else _tell_event
+    for server, event in merged(asked, ask, complain):
         told(event, server if len(asked) > 1 else None)
 
 
 def _watch(only: str | None, figures: float | None, asked: KernelStatusClient) -> Iterable[Event]:
-    return asked.watch(only, figures=figures, on_lost=_complain)
+    return asked.watch(only, figures=figures, on_lost=complain)
 
 
 class _Told:
@@ -185,31 +184,10 @@ def _tell_event(event: Event, server: Running | None) -> None:
         (data,) = data.values()
     name = type(event).__name__.lower()
     more = {"server": server.shown} if server else {}
-    _tell({"event": name, "data": data, **more})
+    tell({"event": name, "data": data, **more})
 
 
 def _described(listed: Listed) -> dict[str, Any]:
     paths = [each.path for each in listed.sessions]
     more = {"path": paths[0] if paths else None, "paths": paths, "server": listed.server.shown}
     return {**listed.kernel.body, **more}
-
-
-def _chosen(given: Namespace) -> Listed:
-    listed = everything(_servers(given), _complain)
-    return choose(listed, given.kernel, given.path, given.name)
-
-
-def _servers(given: Namespace) -> list[Running]:
-    return servers(given.url, given.token)
-
-
-def _screen() -> Screen:
-    return screen(sys.stdout)
-
-
-def _tell(told: Any) -> None:
-    print(json.dumps(told), flush=True)
-
-
-def _complain(sentence: str) -> None:
-    print(f"jupyter kernel-status: {harmless(sentence)}", file=sys.stderr, flush=True)

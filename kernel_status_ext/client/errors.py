@@ -6,6 +6,8 @@ KernelStatusError
  ├── KernelStateUnreachable  (also the one of ``kernel_status_ext``)
  ├── RevisionUnknown         (also a LookupError)
  ├── KernelNotFound          (also a LookupError)
+ ├── RunNotFound             (also a LookupError)
+ ├── NotInterrupted
  ├── BadRequest              (also a ValueError)
  ├── NotAllowed
  ├── TooManyWatchers
@@ -71,6 +73,14 @@ class RevisionUnknown(KernelStatusError, core.RevisionUnknown):  # type: ignore[
 
 class KernelNotFound(KernelStatusError, LookupError):
     """The server does not know such a kernel (any more)."""
+
+
+class RunNotFound(KernelStatusError, LookupError):
+    """The server does not know such a run (any more)."""
+
+
+class NotInterrupted(KernelStatusError):
+    """A run that cannot be interrupted: it is queued, or over, or a signal would not reach it."""
 
 
 class BadRequest(KernelStatusError, ValueError):

@@ -15,8 +15,14 @@ LINE = re.compile(rb"\r\n|\n|\r(?!\Z)")
 
 @dataclass
 class Parser:
-    """Takes bytes as they come and gives events as they are complete."""
+    """Takes bytes as they come and gives events as they are complete.
 
+    Attributes:
+        last_id: The id of the event that was given last, or of the last before it that had one.
+    """
+
+    last_id: str = ""
+    _id: str = ""
     _pieces: list[bytes] = field(default_factory=list)
     _name: str = ""
     _data: list[str] = field(default_factory=list)
@@ -39,6 +45,7 @@ class Parser:
             if line:
                 self._field(line.decode(errors="replace"))
                 continue
+            self.last_id = self._id
             if self._data:
                 yield self._name or "message", "\n".join(self._data)
             self._name, self._data = "", []
@@ -50,3 +57,5 @@ class Parser:
             self._data.append(value)
         elif name == "event":
             self._name = value
+        elif name == "id" and "\0" not in value:
+            self._id = value

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 from .results import Event
+from .runs import RunEvent
 
 T = TypeVar("T")
 
@@ -25,12 +26,18 @@ class Ask:
         patience: Seconds without a byte after which the connection counts as dead; None for the
             client's own limit.
         stream: Whether to leave the body of a 200 to `Read`.
+        method: The method of the request.
+        body: What is sent as JSON; None for nothing.
+        headers: More headers.
     """
 
     path: str
     params: dict[str, str] = field(default_factory=dict)
     patience: float | None = None
     stream: bool = False
+    method: str = "GET"
+    body: Any = None
+    headers: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -50,6 +57,13 @@ class Tell:
     """Give an event to whoever watches; the reply is None."""
 
     event: Event
+
+
+@dataclass(frozen=True)
+class TellOfRun:
+    """Give an event to whoever follows a run; the reply is None."""
+
+    event: RunEvent
 
 
 @dataclass(frozen=True)
@@ -73,5 +87,5 @@ class Failed:
     """Whether there was somebody to connect to."""
 
 
-Step = Ask | Read | Rest | Tell
+Step = Ask | Read | Rest | Tell | TellOfRun
 Talk = Generator[Step, Any, T]

@@ -10,15 +10,18 @@ from typing import Any, TypeVar, overload
 import httpx
 
 from . import opening
-from .calls import Detail, Words
+from .paths import Words
 from .results import Event, History, Inspection, Kernel, Session
+from .run_calls import Detail
+from .runs import RunEvent
 from .sockets import Sockets
-from .steps import Answer, Ask, Failed, Read, Rest, Step, Talk, Tell
+from .steps import Answer, Ask, Failed, Read, Rest, Step, Talk, Tell, TellOfRun
+from .sync_runs import Runs
 
 T = TypeVar("T")
 
 
-class KernelStatusClient(opening.Client):
+class KernelStatusClient(Runs):
     """Asks a Jupyter server about its kernels; all methods may raise a ``KernelStatusError``.
 
     Use it as a context manager or call ``close``. Threads may share one.
@@ -158,11 +161,13 @@ class KernelStatusClient(opening.Client):
             except StopIteration:
                 return
 
-    def _carry_on(self, talk: Talk[T]) -> T:
+    def _carry_on(self, talk: Talk[T], tell: Callable[[RunEvent], object] | None = None) -> T:
         with _Line(self._http, self._closed, self._sockets) as line:
             try:
                 step = next(talk)
                 while True:
+                    if isinstance(step, TellOfRun) and tell is not None:
+                        tell(step.event)
                     step = talk.send(line.take(step))
             except StopIteration as end:
                 value: T = end.value

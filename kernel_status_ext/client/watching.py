@@ -4,22 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from typing import Any
 
-from .answers import is_trouble, json_of, made, not_understood, refusal
+from .answers import check_stream, is_trouble, json_of, made, refusal
 from .pauses import Pauses
 from .results import Change, Event, Figures, Kernel, Removed, Snapshot
 from .sse import Parser
-from .steps import Answer, Ask, Failed, Read, Rest, Talk, Tell
+from .steps import Ask, Failed, Read, Rest, Talk, Tell
 
 SILENCE = 40.0
 """Seconds without a byte after which a stream is dead: a comment comes every 15."""
 
 LONGEST_PAUSE = 15.0
 """Seconds between two tries at most."""
-
-STREAM = "text/event-stream"
 
 
 @dataclass
@@ -45,7 +42,7 @@ class Watch:
     def first(self) -> Talk[list[Kernel]]:
         """Return what the first snapshot tells."""
         reply = yield self._ask(None)  # it comes at once, unlike the changes
-        self._check(reply)
+        check_stream(reply, self.server)
         parser = Parser()
         while True:
             received = yield Read()
@@ -61,7 +58,7 @@ class Watch:
         while True:
             reply = yield self._ask(SILENCE)
             if not (self._is_begun and is_trouble(reply)):
-                self._check(reply)
+                check_stream(reply, self.server)
                 reply = yield from self._follow()
                 if reply is None:
                     return
@@ -71,12 +68,6 @@ class Watch:
 
     def _ask(self, patience: float | None) -> Ask:
         return Ask(self.path, self.params, patience=patience, stream=True)
-
-    def _check(self, reply: Answer | Failed) -> None:
-        if isinstance(reply, Failed) or reply.status != HTTPStatus.OK:
-            raise refusal(reply, self.server)
-        if not reply.kind.startswith(STREAM):
-            raise not_understood(self.server, f"{reply.kind or 'something'} and no {STREAM}")
 
     def _follow(self) -> Talk[Failed | None]:
         """Tell one stream's events; return what broke it, or None if nothing more will come."""
