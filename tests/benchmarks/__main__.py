@@ -17,14 +17,19 @@ from . import (
     flood,
     idle,
     inspect,
+    lines,
+    lookup,
     readiness,
+    recording,
     report,
     restart,
+    runs,
     slowreader,
     start,
     stderr,
     watch,
     websocket,
+    workers,
 )
 from .measurement import Options
 from .runner import Outcome, measure
@@ -33,7 +38,7 @@ MEASUREMENTS = {
     module.MEASUREMENT.name: module.MEASUREMENT
     for module in (
         *(readiness, death, restart, start, websocket, stderr, deathblock, flood, idle),
-        *(watch, slowreader, inspect, cli),
+        *(watch, slowreader, inspect, cli, runs, lines, recording, lookup, workers),
     )
 }
 

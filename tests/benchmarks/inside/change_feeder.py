@@ -16,7 +16,7 @@ from jupyter_server.base.handlers import APIHandler
 from jupyter_server.utils import url_path_join
 from tornado import web
 
-from kernel_status_ext.core.model import HeartbeatLost, HeartbeatReturned
+from kernel_status_ext.core.events import HeartbeatLost, HeartbeatReturned
 
 
 class ChangeFeederHandler(APIHandler):
