@@ -41,8 +41,8 @@ from .wire import Wire
 MUTE_AFTER = 5.0
 """Seconds after which a kernel that answers without iopub is connected all the same."""
 
-LAST_WORDS = 2
-"""Milliseconds that the last words of a process which was at work are waited for."""
+LAST_WORDS, ALL_WORDS = 2, 1.0
+"""Milliseconds that the last words of a process at work are waited for; seconds for all of them."""
 
 
 class Follower:
@@ -101,28 +101,31 @@ class Follower:
         """Look at once whether the process has ended, and tell it."""
         ended = self._watch.look()
         if ended is not None:
-            self._exited(ended)
+            self._exited(ended, until=0)
 
-    def _exited(self, ended: Exit) -> None:
-        if not self.closed:
-            self._hear_last_words()
+    def _exited(self, ended: Exit, until: float | None = None) -> None:
+        until = time.monotonic() + ALL_WORDS if until is None else until
+        if not self.closed and not self._hear_last_words() and time.monotonic() < until:
+            # What its runs have put out is more than can be taken in at once.
+            self._timers.set("exited", 0, lambda: self._exited(ended, until))
+        elif not self.closed:
             remains = self._vitals.after_death(ended) if self._vitals else NOTHING_FOUND
             self.close()
             self._on_exit(self.generation, ended, remains)
 
-    def _hear_last_words(self) -> None:
+    def _hear_last_words(self) -> bool:
         """Take in what it said before its end, also what is on its way through zmq's own thread."""
         kernel = self._tracker.get(self._id)
         patience = LAST_WORDS if kernel is not None and (kernel.sent or kernel.running) else 0
-        self._iopub.catch_up(patience)
-        if self._desk is not None:
-            self._desk.catch_up()
+        all_heard = self._iopub.catch_up(patience)
+        return all_heard if self._desk is None else self._desk.catch_up()
 
     def _look_after_body(self, ward: Ward) -> Vitals | None:
         if self._wire.process is None:
             # The number of a process elsewhere would be another one's here.
             return None
-        vitals = Vitals(ward, self._wire.process.pid, self._watch, self._survived)
+        pid, watch = self._wire.process.pid, self._watch
+        vitals = Vitals(ward, pid, watch, lambda kills: self._feed(ChildOutOfMemory, kills=kills))
 
         def look() -> None:
             lately = self._doubts.worked_within(2 * self._rhythm.interval)
@@ -131,9 +134,6 @@ class Follower:
 
         self._timers.set("vitals", self._rhythm.interval, look)
         return vitals
-
-    def _survived(self, kills: int) -> None:
-        self._feed(ChildOutOfMemory, kills=kills)
 
     # -- its readiness -------------------------------------------------------------------
 

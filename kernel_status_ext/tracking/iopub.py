@@ -26,7 +26,7 @@ TURN_LASTS = 0.01
 SLICE = 25
 """Messages of one kernel before the next one has its share."""
 
-CATCH_UP = 2000
+CATCH_UP = 200
 """Messages of one kernel that are taken in at once where something depends on them."""
 
 DELIMITER = b"<IDS|MSG>"
