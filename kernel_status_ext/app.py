@@ -23,6 +23,7 @@ from .tracking.history import Keep
 from .tracking.inspection import Inspector
 from .tracking.ledger import Ledger, Recording
 from .tracking.tracker import Tracker
+from .ui import STATIC
 
 
 class KernelStatusApp(ExtensionApp):
@@ -107,6 +108,10 @@ class KernelStatusApp(ExtensionApp):
     supervisor: Supervisor | None = None
 
     metrics: Metrics | None = None
+
+    @default("static_paths")
+    def _static_files_of_the_page(self) -> list[str]:
+        return [str(STATIC)]
 
     def _link_jupyter_server_extension(self, serverapp: Any) -> None:
         # jupyter_server 2.21, ExtensionApp: the last moment before the managers are made.

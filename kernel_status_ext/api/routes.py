@@ -11,6 +11,7 @@ from .handlers import ID, RUN
 from .inspect import InspectHandler
 from .kernels import ActionHandler, HistoryHandler, StatusHandler, WaitHandler
 from .openapi import DocumentHandler
+from .page import PageHandler
 from .runs import (
     AllRunsHandler,
     Records,
@@ -45,6 +46,7 @@ def routes(parts: Parts) -> list[tuple[Any, ...]]:
     watchers, inspector = {"watchers": parts.watchers}, {"inspector": parts.inspector}
     records = {"records": parts.records}
     return [
+        (r"/kernel-status", PageHandler),
         (r"/api/kernels/watch", WatchHandler, watchers),
         (r"/api/kernels/inspect", InspectHandler, inspector),
         (r"/api/kernels/openapi\.json", DocumentHandler),

@@ -36,6 +36,9 @@ T = TypeVar("T")
 SCREENSHOTS = "KERNEL_STATUS_SCREENSHOTS"
 """The environment variable with the folder that screenshots go to; none are made without it."""
 
+IMAGES = "KERNEL_STATUS_IMAGES"
+"""The environment variable with the folder of the documentation's pictures; none made without."""
+
 FLAGS = (
     "--headless",
     "--no-sandbox",
@@ -101,20 +104,55 @@ class Chromium:
             shutil.rmtree(self.profile, ignore_errors=True)
 
     def open_notebook(
-        self, server: Server, kernel_name: str = "python3", source: str = ""
+        self,
+        server: Server,
+        kernel_name: str = "python3",
+        source: str = "",
+        headers: dict[str, str] | None = None,
+        application: str = "lab/tree",
+        port: int | None = None,
     ) -> NotebookPage:
-        """Write a notebook with one cell and open it in JupyterLab, alone in its workspace."""
+        """Write a notebook with one cell and open it, alone in its workspace.
+
+        Args:
+            server: where.
+            kernel_name: its kernelspec.
+            source: the cell's code.
+            headers: what each request has more than a browser would send.
+            application: the path of what opens it, JupyterLab if it is not said.
+            port: of a proxy before the server, if it is to be opened through one.
+        """
+        if headers:
+            self.driver.execute_cdp_cmd("Network.enable", {})
+            self.driver.execute_cdp_cmd("Network.setExtraHTTPHeaders", {"headers": headers})
         path = f"{uuid.uuid4().hex[:8]}.ipynb"
         (server.root / path).write_text(json.dumps(notebook(kernel_name, source)))
-        url = f"http://127.0.0.1:{server.port}{server.base_url}lab/tree/{path}"
+        url = f"http://127.0.0.1:{port or server.port}{server.base_url}{application}/{path}"
         self.driver.get(f"{url}?reset&token={server.token}")
         return NotebookPage(self, server, path)
 
+    def until(
+        self, look: Callable[[], T], timeout: float, what: str, seen: Callable[[], object]
+    ) -> T:
+        """Look again until `look` gives something true; else tell what is `seen` instead."""
+        wait = WebDriverWait(self.driver, timeout, 0.1, MOVING)
+        try:
+            return wait.until(lambda _: look())
+        except TimeoutException:
+            self.photograph("failed")
+            raise AssertionError(f"not within {timeout} s: {what}; {seen()}") from None
+
     def photograph(self, moment: str) -> None:
         """Save a screenshot, if somebody wants them."""
-        if folder := os.environ.get(SCREENSHOTS):
+        self._save(SCREENSHOTS, re.sub(r"\W+", "-", f"{self.name}-{moment}"))
+
+    def illustrate(self, name: str) -> None:
+        """Write a picture of the documentation, if somebody wants them made."""
+        self._save(IMAGES, name)
+
+    def _save(self, variable: str, name: str) -> None:
+        if folder := os.environ.get(variable):
             Path(folder).mkdir(parents=True, exist_ok=True)
-            name = re.sub(r"\W+", "-", f"{self.name}-{moment}")
             self.driver.save_screenshot(str(Path(folder) / f"{name}.png"))
 
     def expect(self, *patterns: str) -> None:
@@ -209,13 +247,12 @@ class NotebookPage:
         self.chromium.expect(*patterns)
 
     def _until(self, look: Callable[[], T], timeout: float, what: str) -> T:
-        wait = WebDriverWait(self.driver, timeout, 0.1, MOVING)
-        try:
-            return wait.until(lambda _: look())
-        except TimeoutException:
-            self.chromium.photograph("failed")
-            seen = f"it reads {self.kernel_reads()!r}, dialogs {self.dialogs()}"
-            raise AssertionError(f"not within {timeout} s: {what}; {seen}") from None
+        return self.chromium.until(
+            look,
+            timeout,
+            what,
+            lambda: f"it reads {self.kernel_reads()!r}, dialogs {self.dialogs()}",
+        )
 
 
 def notebook(kernel_name: str, source: str) -> dict[str, object]:
