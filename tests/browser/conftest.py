@@ -2,42 +2,17 @@
 
 from __future__ import annotations
 
-import contextlib
-import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
-from support.server import EXTENSION, Server
+from jupyterlab_server import jupyterlab_server
+from support.server import Server
 
 if TYPE_CHECKING:
     from jupyterlab_page import NotebookPage
-
-JUPYTERLAB = {
-    # JupyterLab asks jupyter_lsp for its state, and complains on the console where it is missing.
-    "ServerApp": {"jpserver_extensions": {"jupyterlab": True, "jupyter_lsp": True}},
-    "LabApp": {"extension_manager": "readonly"},
-}
-"""JupyterLab as it is installed; it offers no packages, so it asks no index for them."""
-
-NOTIFICATIONS = "lab/user-settings/@jupyterlab/apputils-extension/notification.jupyterlab-settings"
-QUIET = {"fetchNews": "false", "checkForUpdates": False}
-"""What a user's settings say who wants no news and no updates: no question, no other host."""
-
-
-@contextlib.contextmanager
-def jupyterlab_server(more: Mapping[str, Mapping[str, Any]], **options: Any) -> Iterator[Server]:
-    """Run a server with JupyterLab and more configuration; for `options` see `Server`."""
-    with Server(config={**JUPYTERLAB, **more}, **options) as server:
-        for name in ("jupyterlab", *(() if options.get("stock") else (EXTENSION,))):
-            loaded = f"{name} | extension was successfully loaded"
-            assert loaded in server.log(), f"no {loaded!r}:\n{server.log()}"
-        settings = server.config / NOTIFICATIONS
-        settings.parent.mkdir(parents=True)
-        settings.write_text(json.dumps(QUIET))
-        yield server
 
 
 @pytest.fixture(scope="session", autouse=True)

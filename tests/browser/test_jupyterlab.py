@@ -2,35 +2,18 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
 import uuid
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from jupyterlab_server import DEBUGGER, REFUSED, kill
 from support.server import Gate, Server, eventually, held_for
 
 if TYPE_CHECKING:
     from jupyterlab_page import NotebookPage
 
 MISSING = "no_module_of_this_name"
-
-REFUSED = r"WebSocket connection to '\S+/channels\?\S*' failed: .* response code: 503"
-"""What Chromium says of a websocket to a dead kernel, which the server refuses."""
-
-DEBUGGER = (
-    "Could not restore the debugger state:.*Canceled future for debug_request",
-    "Uncaught.* Error: Kernel is dead",
-)
-"""What JupyterLab's debugger says, with any server, when a kernel dies that it is asking."""
-
-
-def kill(server: Server, kernel: str) -> dict:
-    """Kill the kernel's process with SIGKILL and give its status of before."""
-    before = server.settled(kernel)
-    os.kill(before["pid"], signal.SIGKILL)
-    return before
 
 
 def broken(server: Server, gate: Gate | None = None) -> str:
