@@ -7,6 +7,8 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
+import msgspec
+
 from .core.model import Kernel
 from .core.run import Run
 from .core.run_messages import (
@@ -74,6 +76,22 @@ def output(put: Output) -> tuple[str, JSON]:
         case Displayed(data, metadata, display_id, update):
             shown = {"display_id": display_id, "update": update}
             return "display", {"data": data, "metadata": metadata, **shown}
+
+
+def encoded(data: JSON) -> bytes:
+    """Write the data of an event down; what stayed as a kernel wrote it is not read again.
+
+    In ASCII: there are readers that take every line end of Unicode for the end of a line.
+    """
+    parts = (json.dumps(name).encode() + b": " + _written(each) for name, each in data.items())
+    return b"{" + b", ".join(parts) + b"}"
+
+
+def _written(value: object) -> bytes:
+    if not isinstance(value, msgspec.Raw):
+        return json.dumps(value).encode()
+    raw = bytes(value)
+    return raw if raw.isascii() else json.dumps(json.loads(raw)).encode()
 
 
 def truncated(events: int, size: int) -> JSON:

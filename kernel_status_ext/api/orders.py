@@ -52,7 +52,9 @@ def read_wanted(body: bytes) -> Wanted:
     try:
         wanted = _decode(body)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise ValueError(f"The body must be a JSON object with code, a string: {error}.") from error
+        wrong = _half_a_character(body) or str(error)
+        message = f"The body must be a JSON object with code, a string: {wrong}."
+        raise ValueError(message) from error
     if wanted.timeout is not None and not math.isfinite(wanted.timeout):
         raise ValueError("timeout must be a finite number of seconds above 0 - at `$.timeout`.")
     return wanted

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 
-import msgspec
 from tornado.ioloop import PeriodicCallback
 
 from .. import run_views
@@ -70,7 +69,7 @@ class Recording:
 
     def _event(self, name: str, data: run_views.JSON) -> bytes:
         self._number += 1
-        return sse.event(name, msgspec.json.encode(data), self._number)
+        return sse.event(name, run_views.encoded(data), self._number)
 
     def _put(self, name: str, data: run_views.JSON) -> None:
         event = self._event(name, data)
@@ -95,7 +94,7 @@ class Recording:
         newest = self._number - self.has_ended
         missing = newest - max(number, len(self._kept))
         if missing > 0:
-            data = msgspec.json.encode(run_views.truncated(missing, self._dropped))
+            data = run_views.encoded(run_views.truncated(missing, self._dropped))
             yield sse.event("truncated", data, newest)
         if self._last is not None and number < self._number:
             yield self._last

@@ -170,7 +170,9 @@ def _worker_ended(run: Run, event: WorkerEnded) -> Run:
     status = _FATES.get(event.requested_by, RunStatus.ABORTED)
     if status is RunStatus.DIED and run.status is RunStatus.QUEUED:
         status = RunStatus.ABORTED
-    return _ended(replace(run, reason=event.reason), status, event)
+    # Jupyter's own interrupt before the end that somebody asked for is not the run's failure.
+    error = None if event.requested_by else run.error
+    return _ended(replace(run, reason=event.reason, error=error), status, event)
 
 
 _FATES = {None: RunStatus.DIED, RequestedBy.SERVER_STOP: RunStatus.LOST}
@@ -199,7 +201,7 @@ def _over(run: Run, event: RunEvent) -> Run:
         # Jupyter interrupts what runs before it ends the process.
         end = run.end_requested
         now = WorkerEnded(event.generation, event.at, end.requested_by, end.reason)
-        return _worker_ended(replace(run, error=None), now)
+        return _worker_ended(run, now)
     # Some code shows a failure that it has caught: a run that ended well has none.
     error = None if status is RunStatus.OK else run.error
     return _ended(replace(run, reason=_reason(run, status), error=error), status, event)

@@ -179,6 +179,9 @@ class Ledger:
         entry = self._active.get(run_id or "")
         if entry is None:
             return None
+        if isinstance(event, RunAnswered):
+            # A new process may say busy before anybody here listens to it.
+            self._take_for_sent(entry.run.run_id)
         before = entry.run
         # Found before it is over: then it would stand among the others no more.
         overtaken = self._overtaken_by(entry) if isinstance(event, RunAnswered) else []

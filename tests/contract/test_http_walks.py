@@ -70,7 +70,8 @@ def test_walk(server: Server, seed: int) -> None:
     assert told == sorted(set(told))
     generations = [change["generation"] for change in changes(server, kernel)]
     assert generations == sorted(generations)
-    assert server.status(kernel)["generation"] == len(server.starts(name)) - 1 > STEPS // 5
+    # One that was killed before it could write that it started is not in the list.
+    assert server.status(kernel)["generation"] >= len(server.starts(name)) - 1 > STEPS // 5
     assert run(server, kernel, "nothing")["status"] == "ok"
     server.delete(kernel)
     eventually(lambda: not server.kernel_processes(kernel), what="its processes are gone")
