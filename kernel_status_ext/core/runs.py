@@ -197,7 +197,7 @@ def _over(run: Run, event: RunEvent) -> Run:
     if run.over_limit:
         return _ended(run, RunStatus.ABORTED, event)
     status = run.answer or _told_without_a_reply(run)
-    if status is RunStatus.ERROR and run.end_requested is not None:
+    if status is not RunStatus.OK and run.end_requested is not None:
         # Jupyter interrupts what runs before it ends the process.
         end = run.end_requested
         now = WorkerEnded(event.generation, event.at, end.requested_by, end.reason)

@@ -20,6 +20,10 @@ BEAT_WITHIN = 3.0
 beats is felt within milliseconds of the first word, on a machine that is overloaded later."""
 
 
+BEAT_AGAIN = 0.2
+"""Seconds until a heart that was not felt since its process was found is felt for again."""
+
+
 class ForeignFollower(Follower):
     """Everything that listens to an external kernel."""
 
@@ -53,10 +57,16 @@ class ForeignFollower(Follower):
         self._found = True
         self._feed(ProcessFound)
         self._pulse.judge()
+        self._pulse.ask()
         if not self._shell_answered:
             self._timers.set("at work", QUIET_AFTER, self._at_work)
 
     def _at_work(self) -> None:
+        if self._pulse.felt and not self._pulse.beats:
+            # It was stopped meanwhile: that its shell has not answered says nothing of its work.
+            self._pulse.ask()
+            self._timers.set("at work", BEAT_AGAIN, self._at_work)
+            return
         self._feed(RequestBegan, request=SOMETHING)
         self._expect_idle()
 

@@ -113,10 +113,19 @@ class Heartbeat:
         if self._answered_during and self._answered_during == self._work():
             self._answers_busy = True
         self._judge(now - self._alive_at)
+        self.ask()
+
+    def ask(self) -> None:
+        """Send a beat, unless several have not come back."""
         if len(self._sent_during) < BEATS_UNDER_WAY:
             self._sent_during.append(self._work())
             # A delimiter, for a REP socket on the other side; a ROUTER echoes it.
             self._source.send([b"", b"ping"])
+
+    @property
+    def beats(self) -> bool:
+        """Whether all beats have come back."""
+        return not self._sent_during
 
     def _judge(self, silence: float) -> None:
         if not self._judges or self._lost or silence < self._rhythm.unresponsive_after:

@@ -72,6 +72,15 @@ class Pulse:
         """Whether its heartbeat has ever answered."""
         return self._heartbeat.felt
 
+    @property
+    def beats(self) -> bool:
+        """Whether its heart has answered what was asked last."""
+        return self._heartbeat.beats
+
+    def ask(self) -> None:
+        """Have its heart answer, also between two beats."""
+        self._heartbeat.ask()
+
     def judge(self) -> None:
         """Judge its silence from now on."""
         self._heartbeat.judge()

@@ -130,7 +130,7 @@ def _seems_left(run: Run, kernel: Kernel) -> bool:
 
     Either nothing runs, or what does came after it in its shell, which has answered it already.
     """
-    if run.generation != kernel.generation or not run.reply_comes:
+    if run.generation != kernel.generation:
         return False
     others = [each for each in kernel.requests if each.msg_id != run.run_id]
     if run.answer is not None:

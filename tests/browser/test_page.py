@@ -118,7 +118,7 @@ def test_what_it_runs(kernel_page: KernelPage, page_server: Server) -> None:
     run(page_server, kernel, "3")
     kernel_page.opener(kernel).click()
     kernel_page.until(lambda: cell(kernel, "queue") == "2", "two wait")
-    kernel_page.until(lambda: "MB" in cell(kernel, "memory"), "its memory is shown")
+    kernel_page.until(lambda: "MiB" in cell(kernel, "memory"), "its memory is shown")
     kernel_page.until(lambda: "%" in cell(kernel, "cpu"), "and what it takes of a processor")
     gate.open()
     kernel_page.until_word(kernel, "idle")

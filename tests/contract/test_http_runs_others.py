@@ -266,6 +266,8 @@ def test_control_beside_ours(server: Server, python_kernel: str) -> None:
 def test_a_websocket_sees_ours(server: Server, python_kernel: str, protocol: str) -> None:
     """To an open notebook a run is a cell of another client: busy, its code, output, idle."""
     with connect(server, python_kernel, protocol=protocol) as socket:
+        # Until it has an answer upstream drops what the kernel publishes (its nudge).
+        socket.finished(socket.execute("1"))
         run_id = execute(server, python_kernel, "print('own')").run["run_id"]
         socket.hear("idle", run_id)
     mine = [each for each in socket.received if each["parent_header"].get("msg_id") == run_id]

@@ -20,14 +20,14 @@ const ACTIONS = [
     label: "Restart",
     method: "POST",
     call: "/restart",
-    done: "It is being restarted.",
+    done: "The restart was asked for.",
     warning: "All that it holds in memory is lost, and what it runs ends.",
   },
   {
     label: "Shut down",
     method: "DELETE",
     call: "",
-    done: "It is being shut down.",
+    done: "The shutdown was asked for.",
     warning: "All that it holds in memory is lost, and it leaves this list.",
   },
 ];

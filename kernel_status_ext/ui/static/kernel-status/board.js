@@ -110,6 +110,7 @@ export class Board {
     if (row === undefined) return;
     this.rows.delete(id);
     this.notebooks.forget(id);
+    clearTimeout(row.detail?.timer);
     this.table.remove(row);
   }
 
@@ -127,6 +128,8 @@ export class Board {
   }
 
   toggle(row) {
+    // It may have been renamed since somebody asked last.
+    if (row.detail === null) this.notebooks.ask();
     row.open(row.detail === null ? new Detail(row.entry, (kernel) => this.told(kernel)) : null);
   }
 

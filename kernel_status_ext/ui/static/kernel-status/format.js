@@ -1,6 +1,6 @@
 /** The only place that writes sizes, times and shares for people. */
 
-const UNITS = ["B", "KB", "MB", "GB", "TB", "PB"];
+const UNITS = ["B", "KiB", "MiB", "GiB", "TiB", "PiB"];
 /** @type {[number, string, number, string][]} Seconds of a unit, and of what stands beside it. */
 const STEPS = [
   [86400, "d", 3600, "h"],
@@ -11,14 +11,14 @@ const CLOCK = new Intl.DateTimeFormat(undefined, { dateStyle: "medium", timeStyl
 
 /**
  * @param {number | null | undefined} size Bytes.
- * @returns {string} "181 MB", "" where it is not known.
+ * @returns {string} "181 MiB", "" where it is not known.
  */
 export function bytes(size) {
   if (size === null || size === undefined) return "";
   let step = 0;
   let value = size;
-  while (value >= 1000 && step < UNITS.length - 1) {
-    value /= 1000;
+  while (value >= 1024 && step < UNITS.length - 1) {
+    value /= 1024;
     step += 1;
   }
   return `${value < 10 && step > 0 ? value.toFixed(1) : Math.round(value)} ${UNITS[step]}`;

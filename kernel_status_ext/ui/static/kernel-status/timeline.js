@@ -56,13 +56,14 @@ function inWords(changes) {
 }
 
 function item(change, next) {
-  const long = `${next ? "for" : "since"} ${lasted(change.at, next ? next.at : now())}`;
+  // What still lasts has its beginning only: a length would stand still while time goes on.
+  const when = next ? `${clock(change.at)}, for ${lasted(change.at, next.at)}` : `since ${clock(change.at)}`;
   const kind = change.status === "connected" ? "idle" : change.status;
   return make(
     "li",
     {},
     make("span", { class: "word", "data-word": kind }, change.status),
-    make("time", { datetime: change.at }, `${clock(change.at)}, ${long}`),
+    make("time", { datetime: change.at }, when),
     ...(change.reason === "" ? [] : [make("p", { class: "reason" }, change.reason)]),
   );
 }
