@@ -131,7 +131,9 @@ def test_an_opened_row_tells_the_story(kernel_page: KernelPage, page_server: Ser
     run(page_server, kernel, "print('hello')")
     page_server.settled(kernel)
     revision = page_server.status(kernel)["revision"]
-    run(page_server, kernel, "import os, sys; os.write(2, b'last words'); os.abort()")
+    # Not at once: its busy would die with it, and nobody would know that it had begun.
+    last = "import os, time; os.write(2, b'last words'); time.sleep(0.3); os.abort()"
+    run(page_server, kernel, last)
     come_back(page_server, kernel, revision)
     kernel_page.open()
     detail = kernel_page.unfold(kernel)
