@@ -13,6 +13,7 @@ from jupyter_server.utils import url_path_join
 from tornado import web
 
 from .. import run_views, views
+from ..core.requests import interrupt_refusal
 from ..core.run import Run
 from ..core.words import RunStatus
 from ..tracking.errands import Errands, NotInterrupted
@@ -200,10 +201,8 @@ class RunInterruptHandler(RunsOf):
         self.finish(json.dumps(run_views.run(run)))
 
     def _refuse_ended(self, run: Run) -> NoReturn:
-        named = f"Run {run.run_id} of kernel {run.kernel_id}"
-        told = f"has ended ({run.status}), so there is nothing to interrupt."
-        other = "is followed by another server of this user: interrupt it there."
-        message = f"{named} {told if run.has_ended else other}"
+        """Answer 409 for a run that nobody here follows."""
+        message = interrupt_refusal(run, None, all_heard=True) or ""
         self.refuse(HTTPStatus.CONFLICT, message, "run not interrupted")
 
 
@@ -218,6 +217,9 @@ class WorkersHandler(RunsOf, WatchingHandler):
         working = [(kernel, run) for kernel in self.tracker for run in ledger.at_work(kernel)]
         seen = await self.records.inspector.inspect([kernel for kernel, _ in working])
         manager: Any = self.kernel_manager
-        active = {kernel_id: each.last_activity for kernel_id, each in manager._kernels.items()}
-        told = [(kernel, run, active.get(kernel.id)) for kernel, run in working]
+        told = [
+            (kernel, run, manager.get_kernel(kernel.id).last_activity)
+            for kernel, run in working
+            if kernel.id in manager  # it may have been removed while we looked
+        ]
         self.finish(json.dumps(run_views.workers(told, seen, self.tracker.now())))

@@ -201,9 +201,9 @@ class Errands:
         desk = self._desk_of(run.kernel_id)
         # What the kernel has said already may be that it is over.
         all_heard = desk is None or desk.catch_up()
-        run = self._ledger.get(run_id)
+        kernel_id, run = run.kernel_id, self._ledger.get(run_id)
         if run is None:
-            raise NotInterrupted(f"Run {run_id} has just ended.")
+            raise NotInterrupted(f"Run {run_id} of kernel {kernel_id} has just ended.")
         refused = interrupt_refusal(run, self._tracker.get(run.kernel_id), all_heard=all_heard)
         if refused is not None:
             raise NotInterrupted(refused)

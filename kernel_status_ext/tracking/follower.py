@@ -13,8 +13,6 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
-from tornado.ioloop import IOLoop
-
 from ..core.events import (
     Answered,
     ChildOutOfMemory,
@@ -77,8 +75,6 @@ class Follower:
         self._log = senses.log
         self._on_exit = on_exit
         self._rhythm = rhythm
-        self._loop = IOLoop.current()
-        self._started = time.monotonic()
         self._heard = False
         self._replied_at: float | None = None
         self._complained: set[str] = set()
