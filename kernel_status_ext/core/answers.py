@@ -80,6 +80,7 @@ def started(status: Status) -> Row:
                 restart_count=kernel.restart_count + automatic,
                 requested_by=present.requested_by if stopping else None,
                 reported=None,
+                last_known=None,
             ),
             told,
         )
@@ -246,13 +247,13 @@ def terminating(kernel: Kernel, event: ShutdownRequested) -> Step:
             reason="",
             cause=None,
             requested_by=event.by,
-            reported=_last_known(kernel),
+            last_known=_last_known(kernel),
         )
     )
 
 
 def _last_known(kernel: Kernel) -> ExecutionState | None:
-    return ExecutionState.UNKNOWN if kernel.status is Status.UNKNOWN else kernel.reported
+    return ExecutionState.UNKNOWN if kernel.status is Status.UNKNOWN else None
 
 
 def reported(kernel: Kernel, event: Reported) -> Step:

@@ -54,7 +54,7 @@ def _ended_on_request(kernel: Kernel, event: ProcessExited, by: RequestedBy) -> 
         return Step(after, (Terminated(termination),))
     # Not dead before Jupyter is done: a restart that was under way may still bring a process.
     after = _gone(kernel, termination, Status.TERMINATING, None, "")
-    last_known = replace(after, requested_by=by, reported=kernel.execution_state)
+    last_known = replace(after, requested_by=by, last_known=kernel.execution_state)
     return Step(last_known, (Terminated(termination),))
 
 
@@ -155,4 +155,5 @@ def _without_process(kernel: Kernel, status: Status, cause: Cause | None, reason
         awaiting=() if status is Status.DEAD else kernel.awaiting,
         asking=(),
         reported=None,
+        last_known=None,
     )

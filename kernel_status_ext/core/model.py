@@ -106,6 +106,8 @@ class Kernel(msgspec.Struct, frozen=True):
     last_termination: Termination | None = None
     reported: ExecutionState | None = None
     """What the manager of a remote or external kernel says, where we see no process."""
+    last_known: ExecutionState | None = None
+    """What its shells did when the process ended that somebody asked to end; until it is dead."""
 
     @property
     def execution_state(self) -> ExecutionState:
@@ -120,7 +122,9 @@ class Kernel(msgspec.Struct, frozen=True):
     @property
     def is_seen(self) -> bool:
         """Whether its requests are heard here; else only its manager tells what it does."""
-        return self.launched or (self.reported is None and self.status is not Status.UNKNOWN)
+        if self.launched:
+            return True
+        return self.reported is None and self.execution_state is not ExecutionState.UNKNOWN
 
     @property
     def running(self) -> tuple[str, ...]:
@@ -164,8 +168,9 @@ def _execution_state(kernel: Kernel) -> ExecutionState:
         return fixed
     if kernel.requests:
         return ExecutionState.BUSY
-    if kernel.reported is not None:
-        return kernel.reported
+    told = kernel.last_known or kernel.reported
+    if told is not None:
+        return told
     return ExecutionState.IDLE if kernel.answered else ExecutionState.STARTING
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from support.dialogues import BIRTH, CONNECTED, after, began, new_kernel, reported, shutdown
+from support.dialogues import BIRTH, CONNECTED, after, began, exited, new_kernel, reported, shutdown
 
 from kernel_status_ext.core.model import Kernel
 from kernel_status_ext.core.requests import (
@@ -60,6 +60,15 @@ def test_what_runs_elsewhere_is_for_its_server_to_refuse() -> None:
     far = after(reported(ExecutionState.STARTING), kernel=new_kernel(Status.UNKNOWN))
     assert far.status is Status.CONNECTING
     assert refusal(far, Action.INTERRUPT) is None
+
+
+@pytest.mark.parametrize("running", [(), (began(),)], ids=["idle", "busy"])
+def test_a_kernel_of_ours_that_ends_is_never_said_to_run_elsewhere(running: tuple) -> None:
+    """Between its exit and the end of its shutdown we refuse in our own words, and it is ours."""
+    ending = after(*CONNECTED, *running, shutdown(), exited(0))
+    assert ending.status is Status.TERMINATING
+    assert (ending.reported, ending.is_seen) == (None, True)
+    assert all(refusal(ending, action) for action in Action)
 
 
 def test_code_for_a_kernel_elsewhere_is_refused_with_a_sentence() -> None:

@@ -422,7 +422,11 @@ BEFORE_A_SHUTDOWN = {
 def test_a_kernel_that_terminates_does_what_was_last_known(name: str) -> None:
     """Asking for the end says nothing of what the shells do."""
     before = BEFORE_A_SHUTDOWN[name]
-    assert after(shutdown(), kernel=before).execution_state is before.execution_state
+    ending = after(shutdown(), kernel=before)
+    assert ending.execution_state is before.execution_state
+    assert ending.is_seen == before.is_seen
+    if before.process is not None:
+        assert after(exited(0), kernel=ending).execution_state is before.execution_state
 
 
 # -- being silent ----------------------------------------------------------------------------
@@ -683,7 +687,12 @@ def test_a_blocked_interpreter_is_explained_until_it_returns() -> None:
     told = tell(*CONNECTED, began(), blocked(20), blocked(40), unblocked(), ended())
     assert told.statuses[2:] == ["connected"] * 5
     assert told.does[2:] == ["busy"] * 4 + ["idle"]
-    assert [each.cause for each in told.kernels[2:]] == [None, Cause.LOST, Cause.LOST, None, None]
+    assert [each.cause for each in told.kernels[2:]] == [
+        None,
+        Cause.LOST, Cause.LOST,
+        None,
+        None,
+    ]
     assert "20 s" in told.kernels[3].reason
     assert "40 s" in told.kernels[4].reason
     assert "native code" in told.kernels[4].reason
