@@ -200,7 +200,7 @@ def unresponsive(kernel: Kernel, event: HeartbeatLost) -> Step:
     """The process exists and is silent."""
     reason = causes.silent(event.silence, stopped=event.stopped)
     return Step(
-        replace(kernel, status=Status.UNRESPONSIVE, reason=reason, cause=Cause.LOST),
+        replace(kernel, status=Status.UNRESPONSIVE, reason=reason, cause=Cause.UNRESPONSIVE),
     )
 
 
@@ -212,7 +212,7 @@ def responsive(kernel: Kernel, _event: HeartbeatReturned) -> Step:
 def blocked(kernel: Kernel, event: InterpreterBlocked) -> Step:
     """The process is there and its interpreter does not come to anything."""
     reason = causes.blocked(event.silence)
-    return Step(replace(kernel, reason=reason, cause=Cause.LOST))
+    return Step(replace(kernel, reason=reason, cause=Cause.INTERPRETER_BLOCKED))
 
 
 def unblocked(kernel: Kernel, _event: InterpreterReturned) -> Step:

@@ -65,6 +65,7 @@ class Cause(Word):
     PERMISSION_DENIED = "PermissionDenied"
     LAUNCH_FAILED = "LaunchFailed"
     PROVISIONER_FAILED = "ProvisionerFailed"
+    INVALID_KERNELSPEC = "InvalidKernelspec"
     MODULE_NOT_FOUND = "ModuleNotFound"
     IMPORT_ERROR = "ImportError"
     SHADOWED_MODULE = "ShadowedModule"
@@ -91,6 +92,9 @@ class Cause(Word):
     CRASH_LOOP = "CrashLoop"
     LOST = "Lost"
     REMOTE = "Remote"
+    REPLACED = "Replaced"
+    UNRESPONSIVE = "Unresponsive"
+    INTERPRETER_BLOCKED = "InterpreterBlocked"
 
 
 class RequestedBy(Word):

@@ -113,7 +113,7 @@ def until_quiet(server: Server, kernel: str) -> dict:
 def check_blocked(told: dict) -> None:
     """Check the words of a kernel whose interpreter does not answer."""
     words = [told[word] for word in ("status", "execution_state", "state", "cause")]
-    assert words == ["connected", "busy", "running", "Lost"]
+    assert words == ["connected", "busy", "running", "InterpreterBlocked"]
     assert "interpreter" in told["reason"]
     assert told["reason"][0].isupper()
     assert told["reason"][-1] in ".!"

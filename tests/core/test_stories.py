@@ -437,7 +437,7 @@ def test_a_silent_heartbeat_is_explained_until_it_returns() -> None:
     told = tell(*CONNECTED, silent(15), silent(20), heard())
     assert told.statuses[2:] == ["unresponsive", "unresponsive", "connected"]
     assert "15 s" in told.kernels[2].reason
-    assert told.kernels[2].cause is Cause.LOST
+    assert told.kernels[2].cause is Cause.UNRESPONSIVE
     assert (told.last.reason, told.last.cause) == ("", None)
 
 
@@ -689,7 +689,7 @@ def test_a_blocked_interpreter_is_explained_until_it_returns() -> None:
     assert told.does[2:] == ["busy"] * 4 + ["idle"]
     assert [each.cause for each in told.kernels[2:]] == [
         None,
-        Cause.LOST, Cause.LOST,
+        *[Cause.INTERPRETER_BLOCKED] * 2,
         None,
         None,
     ]
