@@ -24,6 +24,8 @@ from ..core.targets import read_target
 from ..core.words import ExecutionState, Status
 from ..tracking.follower import MUTE_AFTER
 from ..tracking.tasks import first_of, not_before
+from .clients import close_text
+from .frames import UNREADABLE, fault_of
 from .passing import Passing
 from .supervisor import Supervisor
 
@@ -47,6 +49,12 @@ TOLD = (ExecutionState.STARTING, ExecutionState.IDLE, ExecutionState.BUSY)
 """What a kernel does that clients understand in an iopub ``status``; another word breaks them."""
 
 V1 = "v1.kernel.websocket.jupyter.org"
+
+UNSUPPORTED = 1003
+"""The close code for what cannot be accepted (RFC 6455, section 7.4.1)."""
+
+FAULT = 200
+"""Characters of what is wrong with a message that are told: it may quote the message."""
 
 CONTENT = 3
 """Where the content is in the parts of a message that was not deserialized."""
@@ -203,20 +211,38 @@ class TellingConnection(Base):
             self.__iopub_heard()
 
     def handle_incoming_message(self, incoming_msg: Any) -> None:
-        """Hand a message to the kernel, unless the websocket is being closed."""
+        """Hand a message to the kernel; one that is none of the protocol closes the websocket."""
         # jupyter_server 2.21, ZMQChannelsWebsocketConnection.handle_incoming_message: without a
         # subprotocol any more it would take a message of v1 for one of the old protocol, and read
         # a length from it that takes seconds.
         if self.websocket_handler.ws_connection is None:
             return
-        if self.waits_for_iopub:
+        fault = fault_of(incoming_msg, v1=self.subprotocol == V1)
+        if fault is not None:
+            self.__turn_down(fault)
+        elif self.waits_for_iopub:
             # Its output would be published to nobody.
             self.__held.append(incoming_msg)
         else:
-            allowed = self.multi_kernel_manager.allowed_message_types
+            self.__hand_over(incoming_msg)
+
+    def __hand_over(self, incoming_msg: Any) -> None:
+        allowed = self.multi_kernel_manager.allowed_message_types
+        try:
             super().handle_incoming_message(incoming_msg)
-            # What it could not read was not sent, and raised.
-            self.__passing.to_kernel(incoming_msg, allowed, v1=self.subprotocol == V1)
+        except UNREADABLE as error:
+            # It was not sent.
+            self.__turn_down(f"{type(error).__name__}: {error}")
+            return
+        self.__passing.to_kernel(incoming_msg, allowed, v1=self.subprotocol == V1)
+
+    def __turn_down(self, fault: str) -> None:
+        """Close the websocket of a client that does not speak the protocol (RFC 6455, 7.4.1)."""
+        told = f"This is no message of the kernel protocol: {fault[:FAULT]}"
+        self.log.warning(
+            "Kernel %s: a websocket is closed for what it sent. %s", self.kernel_id, told
+        )
+        self.websocket_handler.close(UNSUPPORTED, close_text(told))
 
     def __tell_present(self) -> None:
         kernel = self.kernel_status.tracker.get(self.kernel_id)
