@@ -158,6 +158,8 @@ class Kernel:
         if not channels:
             time.sleep(0.01)
         for socket, _ in poller.poll(10) if channels else []:
+            if not socket.poll(0):
+                continue  # taken meanwhile, while the cell of another channel paused
             if socket is self.wire.sockets["hb"]:
                 socket.send_multipart(socket.recv_multipart())
             else:
