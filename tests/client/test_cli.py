@@ -13,7 +13,7 @@ from datetime import datetime
 import pytest
 from support.clients import waiters
 from support.command import on_terminal, run, start
-from support.server import Server, eventually
+from support.server import PATIENCE, Server, eventually
 from support.watching import FEEDING, born, remove
 
 from kernel_status_ext.client.choose import choose
@@ -285,9 +285,9 @@ def test_what_is_reached_goes_to_stdout(server: Server, notebook: str) -> None:
 def test_wait_is_interrupted(server: Server, notebook: str) -> None:
     """Ctrl-C ends it with 130 and a word."""
     process = start(server, "wait", notebook, "--state", "running")
-    eventually(lambda: waiters(server) == 1, 20, "it waits")
+    eventually(lambda: waiters(server) == 1, what="it waits")
     process.send_signal(signal.SIGINT if not ignored() else signal.SIGTERM)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (130, "jupyter kernel-status wait: interrupted\n")
 
 
@@ -309,7 +309,7 @@ def test_watch_for_programs(server: Server) -> None:
     assert told["data"] == {**told["data"], "id": kernel_id}
     process.stdout.close()
     server.delete(kernel_id)
-    assert process.wait(20) == 1
+    assert process.wait(PATIENCE) == 1
     assert process.stderr.read() == ""
 
 
@@ -319,7 +319,7 @@ def test_watch_for_people(server: Server, fake: Callable[..., str]) -> None:
     process = start(server, "watch", kernel_id)
     assert "connected" in process.stdout.readline()
     server.delete(kernel_id)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, err) == (0, "")
     assert re.search(rf"{kernel_id}  dead +dead +stopped", out)
     assert out.endswith(f"Kernel {kernel_id} was removed.\n")

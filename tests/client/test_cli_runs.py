@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 from support.cells import at_work, swallows
 from support.command import on_terminal, run
-from support.server import Server, eventually
+from support.server import PATIENCE, Server, eventually
 
 CTRL_C = """
 import signal, sys
@@ -67,9 +67,9 @@ def test_other_ends(server: Server, python_kernel: str, fake: Callable[..., str]
     assert "limit of 0.2 s" in err
     mortal, gate = fake("good,die-at-start", gate="/"), server.gate()
     process = started(server, "run", mortal, gate.command)
-    eventually(lambda: server.status(mortal)["running"], 20, "it works")
+    eventually(lambda: server.status(mortal)["running"], what="it works")
     os.kill(server.status(mortal)["pid"], signal.SIGKILL)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 3
     assert "SIGKILL" in err
     server.until_dead(mortal)
@@ -101,7 +101,7 @@ def test_ctrl_c(server: Server, python_kernel: str) -> None:
     process = started(server, "run", python_kernel, code)
     assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "KeyboardInterrupt" in err
 
@@ -113,7 +113,7 @@ def test_ctrl_c_again(server: Server, python_kernel: str) -> None:
     process.send_signal(signal.SIGINT)
     assert process.stdout.readline() == "no\n"
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=20)
+    _, err = process.communicate(timeout=PATIENCE)
     (run_id,) = server.status(python_kernel)["running"]
     assert process.returncode == 1
     assert (
@@ -138,7 +138,7 @@ def test_nobody_reads_any_more(server: Server, python_kernel: str) -> None:
     assert process.stdout.readline() == "1\n"
     process.stdout.close()
     gate.open()
-    assert process.wait(20) == 1
+    assert process.wait(PATIENCE) == 1
     assert process.stderr.read() == ""
     assert server.settled(python_kernel)["running"] == []
     assert server.get(f"api/kernels/{python_kernel}/runs")["runs"][0]["status"] == "ok"

@@ -17,7 +17,7 @@ import support.server
 from support.clients import KINDS, Kind, ask, waiters, watch
 from support.command import start, stop
 from support.proxy import Proxy
-from support.server import Server, eventually
+from support.server import PATIENCE, Server, eventually
 
 import kernel_status_ext
 from kernel_status_ext.client import (
@@ -185,10 +185,10 @@ def test_a_proxy_that_cuts(
             for kind in KINDS
         ]
         assert proxy.has_cut(len(waits) + len(watches), 30)
-        eventually(lambda: all(len(each) > 1 for each in seen.values()), 20, "snapshots anew")
+        eventually(lambda: all(len(each) > 1 for each in seen.values()), what="snapshots anew")
         sender.execute(gate.command)
-        reached = [waiting.result(20) for waiting in waits]
-        assert [watching.result(20) for watching in watches] == [None, None]
+        reached = [waiting.result(PATIENCE) for waiting in waits]
+        assert [watching.result(PATIENCE) for watching in watches] == [None, None]
         gate.open()
     assert {(each.id, each.execution_state) for each in reached} == {(kernel_id, "busy")}
     assert all([type(event) for event in each[:2]] == [Snapshot] * 2 for each in seen.values())
@@ -272,22 +272,22 @@ def test_a_server_that_is_killed(mortal: Server, pool: ThreadPoolExecutor) -> No
     commanded = start(mortal, "wait", kernel_id, "--state", "running")
     waits = [pool.submit(ask, kind, "wait", kernel_id, status="dead", of=of) for kind in KINDS]
     watches = [Watching(kind, of, pool) for kind in KINDS]
-    eventually(lambda: all(each.seen for each in watches), 10, "they watch")
-    eventually(lambda: waiters(mortal) == 3, 20, "they wait")
+    eventually(lambda: all(each.seen for each in watches), what="they watch")
+    eventually(lambda: waiters(mortal) == 3, what="they wait")
     mortal.process.kill()
     mortal.process.wait()
     for waiting in waits:
         with pytest.raises(ServerUnreachable, match="cannot be reached") as raised:
-            waiting.result(20)
+            waiting.result(PATIENCE)
         assert raised.value.kernel.id == kernel_id
     assert "cannot be reached" in command.stderr.readline()
-    eventually(lambda: all(each.lost for each in watches), 10, "they are told")
+    eventually(lambda: all(each.lost for each in watches), what="they are told")
     mortal.launch()
-    assert commanded.wait(40) == 3
+    assert commanded.wait(PATIENCE) == 3
     assert kernel_id in commanded.communicate()[1]
     assert command.stdout.readline() == f"Kernel {kernel_id} was removed.\n"
     for each in watches:
-        each.end.result(30)
+        each.end.result(PATIENCE)
         assert isinstance(each.seen[-1], Snapshot)
         assert each.seen[-1].kernels == ()
     second = mortal.connected("mine")
@@ -299,9 +299,9 @@ def test_a_server_that_is_killed(mortal: Server, pool: ThreadPoolExecutor) -> No
 def killed_for_good(mortal: Server, kernel_id: str) -> None:
     """The command line's wait ends with status 3 and one line when no server comes back."""
     command = start(mortal, "wait", kernel_id, "--state", "running")
-    eventually(lambda: waiters(mortal) == 1, 20, "it waits")
+    eventually(lambda: waiters(mortal) == 1, what="it waits")
     mortal.process.kill()
-    out, err = command.communicate(timeout=40)
+    out, err = command.communicate(timeout=PATIENCE)
     assert (command.returncode, out) == (3, "")
     assert f"Connection refused); kernel {kernel_id} was last connected (idle)" in err
     assert err.count("\n") == 1
@@ -320,7 +320,7 @@ def test_closed_by_another_thread(
 
     going_on = [pool.submit(client.wait, kernel_id, state="running"), pool.submit(watches)]
     assert begun.wait(10)
-    eventually(lambda: waiters(server) == 1, 10, "it waits")
+    eventually(lambda: waiters(server) == 1, what="it waits")
     client.close()
     assert [type(each.exception(10)) for each in going_on] == [ClientClosed, ClientClosed]
     with pytest.raises(ClientClosed, match="make a new one"):
@@ -336,9 +336,9 @@ def test_closed_by_another_task(
     async def closed() -> BaseException | None:
         client = AsyncKernelStatusClient(**of)
         waiting = asyncio.create_task(client.wait(kernel_id, state="running"))
-        await asyncio.to_thread(eventually, lambda: waiters(server) == 1, 10, "it waits")
+        await asyncio.to_thread(eventually, lambda: waiters(server) == 1, what="it waits")
         await client.aclose()
-        await asyncio.wait([waiting], timeout=10)
+        await asyncio.wait([waiting])
         with pytest.raises(ClientClosed):
             await client.list()
         return waiting.exception()

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.server import eventually
+from support.server import PATIENCE, eventually
 
 from kernel_status_ext.client import memory_group as memory_groups
 from kernel_status_ext.client.acts import NO_MODULE
@@ -451,7 +451,7 @@ def test_a_group_that_stays_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def run_cli(*args: str) -> subprocess.CompletedProcess[str]:
     """Run the command line to its end."""
     command = [sys.executable, *CLI, *args]
-    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(command, capture_output=True, text=True, check=False, timeout=PATIENCE)
 
 
 def test_help_has_an_example() -> None:
@@ -482,7 +482,7 @@ def test_jupyter_finds_the_command() -> None:
     jupyter = shutil.which("jupyter", path=str(Path(sys.executable).parent))
     assert jupyter is not None
     command = [jupyter, "kernel-status", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     assert done.stdout == run_cli("--help").stdout
 
 
@@ -490,7 +490,7 @@ def test_the_client_needs_no_server() -> None:
     """Importing the command line loads nothing of the server, ours or Jupyter's, nor zmq."""
     code = "import sys, kernel_status_ext.client.cli; print(*sys.modules)"
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=PATIENCE)
     loaded = done.stdout.split()
     top = {name.split(".")[0] for name in loaded}
     ours = {name.split(".")[1] for name in loaded if name.startswith("kernel_status_ext.")}

@@ -13,7 +13,7 @@ import support.server
 from support.cells import at_work, holds, swallows
 from support.clients import KINDS, Kind, ask
 from support.proxy import Proxy
-from support.server import Server, eventually
+from support.server import PATIENCE, Server, eventually
 
 from kernel_status_ext.client import (
     BadRequest,
@@ -87,13 +87,13 @@ def test_a_kernel_that_dies(
     kernel, gate = fake(), server.gate()
 
     def kills() -> None:
-        eventually(lambda: server.status(kernel)["running"], 20, "it works")
+        eventually(lambda: server.status(kernel)["running"], what="it works")
         os.kill(server.status(kernel)["pid"], signal.SIGKILL)
 
     with ThreadPoolExecutor() as pool:
         killed = pool.submit(kills)
         ended = ask(kind, "run", kernel, gate.command, of=of)
-        killed.result(20)
+        killed.result(PATIENCE)
     assert (ended.status, ended.is_over_time) == ("died", False)
     assert "SIGKILL" in ended.reason
 
@@ -206,7 +206,7 @@ def test_a_cell_that_holds_the_interpreter(
     run_id = ask(KINDS[1], "submit", python_kernel, holds(gate, then), of=of).run_id
     at_work(server, python_kernel, gate.reached.exists)
     gate.open()
-    eventually(then.reached.exists, 20, "it holds the interpreter")
+    eventually(then.reached.exists, what="it holds the interpreter")
     given_up(of, server, python_kernel, run_id, KINDS[1])
 
 
@@ -217,7 +217,7 @@ def test_a_kernel_that_is_shut_down(
     """A run that is deaf to the interrupt may also take its kernel with it."""
     kernel, gate = fake(), server.gate()
     run_id = ask(kind, "submit", kernel, gate.command, of=of).run_id
-    eventually(lambda: server.status(kernel)["running"], 20, "it works")
+    eventually(lambda: server.status(kernel)["running"], what="it works")
     came = ask(kind, "interrupt", run_id, grace=0, then="shutdown", of=of)
     assert (came.run.status, came.did) == ("aborted", "shutdown")
     assert server.http.get(f"api/kernels/{kernel}/status").status_code == 404
@@ -253,13 +253,13 @@ def test_a_server_that_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
             for each, told in heard.items()
         ]
         hasty = pool.submit(ask, KINDS[0], "run", kernel, gate.command, of=impatient)
-        eventually(lambda: len(mortal.status(kernel)["queued"]) == 2, 20, "one works, two wait")
+        eventually(lambda: len(mortal.status(kernel)["queued"]) == 2, what="one works, two wait")
         assert len(mortal.get("api/kernels/runs")["runs"]) == 3  # they are on disk then
         mortal.stop(how=signal.SIGKILL)
         with pytest.raises(ServerUnreachable, match="may go on there"):
-            hasty.result(20)
+            hasty.result(PATIENCE)
         mortal.launch()
-        ended = [each.result(20) for each in runs]
+        ended = [each.result(PATIENCE) for each in runs]
     assert {each.status for each in ended} == {"lost"}
     assert all(each.reason for each in ended)
     for told in heard.values():

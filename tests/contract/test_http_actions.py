@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import psutil
 import pytest
-from support.server import Gate, Server, eventually, held_for
+from support.server import PATIENCE, Gate, Server, eventually, held_for
 from support.stories import changes, come_back, execute, kill, reply_to, request, run, story
 
 Starter = Callable[..., str]
@@ -216,7 +216,7 @@ def test_restart_of_a_real_kernel_is_true(server: Server) -> None:
     after = come_back(server, kernel, before["revision"])
     with server.client(kernel) as client:
         client.execute("", user_expressions={"pid": "__import__('os').getpid()"})
-        told = client.get_shell_msg(timeout=10)["content"]["user_expressions"]["pid"]["data"][
+        told = client.get_shell_msg(timeout=PATIENCE)["content"]["user_expressions"]["pid"]["data"][
             "text/plain"
         ]
     assert int(told) == after["pid"] != before["pid"]

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from support.server import Gate, Server, held_for
+from support.server import PATIENCE, Gate, Server, held_for
 from support.stories import (
     ask,
     changes,
@@ -162,10 +162,7 @@ def test_tracked_request_on_shell_counts(server: Server, python_kernel: str) -> 
     before = server.status(python_kernel)["revision"]
     with server.client(python_kernel) as client:
         ask(client, "complete_request", code="pri", cursor_pos=3)
-    assert (
-        server.wait(python_kernel, execution_state="idle", since=before, timeout=5).status_code
-        == 200
-    )
+    assert server.wait(python_kernel, execution_state="idle", since=before).status_code == 200
     assert story(changes(server, python_kernel, before), "execution_state") == ["busy", "idle"]
 
 
@@ -245,7 +242,7 @@ def test_queued_cells_one_after_another(server: Server, python_kernel: str) -> N
         sent = [execute(client, f"x = {number}") for number in range(10)]
         reply_to(client, "shell", sent[-1])
         heard(client, "idle", sent[-1])
-    assert server.wait(python_kernel, execution_state="idle", timeout=5).status_code == 200
+    assert server.wait(python_kernel, execution_state="idle").status_code == 200
     told = changes(server, python_kernel, before)
     assert [change["execution_state"] for change in told] == ["busy", "idle"] * (len(told) // 2)
     assert told[-1]["execution_state"] == "idle"
@@ -265,8 +262,8 @@ def test_flood_ends_idle(server: Server, fake: Starter, lines: int) -> None:
     kernel = fake("good")
     before = server.status(kernel)["revision"]
     with server.client(kernel) as client:
-        reply_to(client, "shell", execute(client, f"flood {lines}"), timeout=60)
-    assert server.wait(kernel, execution_state="idle", since=before, timeout=5).status_code == 200
+        reply_to(client, "shell", execute(client, f"flood {lines}"), timeout=PATIENCE)
+    assert server.wait(kernel, execution_state="idle", since=before).status_code == 200
 
 
 def test_flood_of_a_real_kernel_ends_idle(server: Server, python_kernel: str) -> None:
@@ -279,10 +276,7 @@ def test_flood_of_a_real_kernel_ends_idle(server: Server, python_kernel: str) ->
             execute(client, "for i in range(2500): print(i, flush=True)"),
             timeout=60,
         )
-    assert (
-        server.wait(python_kernel, execution_state="idle", since=before, timeout=5).status_code
-        == 200
-    )
+    assert server.wait(python_kernel, execution_state="idle", since=before).status_code == 200
 
 
 def test_garbage_never_counts(server: Server, fake: Starter) -> None:

@@ -22,7 +22,7 @@ def test_culled_kernel_says_so_to_its_waiter(culling: Server) -> None:
     """An idle kernel that nobody connected to is culled; its waiter hears cause Culled."""
     kernel = culling.start_kernel(culling.fake())
     culling.settled(kernel)
-    told = culling.wait(kernel, status="dead", timeout=15)
+    told = culling.wait(kernel, status="dead")
     assert told.status_code == 200
     last = told.json()["last_termination"]
     assert (told.json()["cause"], last["cause"], last["requested_by"]) == (
@@ -41,7 +41,7 @@ def test_waiter_of_a_culled_kernel_hears_who(culling: Server) -> None:
     """Who waits for work of a kernel that is culled gets 409 and a reason that says so."""
     kernel = culling.start_kernel(culling.fake())
     culling.settled(kernel)
-    told = culling.wait(kernel, execution_state="busy", timeout=15)
+    told = culling.wait(kernel, execution_state="busy")
     assert (told.status_code, told.json()["kernel"]["cause"]) == (409, "Culled")
     assert "cull" in told.json()["reason"].lower()
 
@@ -56,7 +56,7 @@ def test_busy_kernel_is_not_culled(culling: Server) -> None:
         culling.wait(kernel, execution_state="busy", since=before)
         assert held_for(lambda: culling.model(kernel)["execution_state"] == "busy", 3.5)
         gate.open()
-        assert culling.wait(kernel, status="dead", timeout=15).json()["cause"] == "Culled"
+        assert culling.wait(kernel, status="dead").json()["cause"] == "Culled"
 
 
 def test_dead_kernel_is_not_culled(culling: Server) -> None:
@@ -76,7 +76,7 @@ def test_dead_kernels_do_not_keep_the_server() -> None:
         server.until_dead(dead)
         assert held_for(lambda: not ended_by_core(server), 2)
         server.delete(alive)
-        eventually(lambda: ended_by_core(server), 15, "the server ends")
+        eventually(lambda: ended_by_core(server), what="the server ends")
 
 
 def ended_by_core(server: Server) -> bool:

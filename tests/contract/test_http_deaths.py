@@ -168,7 +168,7 @@ def test_deaths_of_a_real_kernel(
 def test_dead_at_start_is_dead_at_once(server: Server, fake: Starter) -> None:
     """A kernel that ends before it answered is dead with its exit code and is not started again."""
     kernel = fake("die-at-start", code=5, wait=False)
-    status = server.until_dead(kernel, timeout=3)
+    status = server.until_dead(kernel)
     assert (status["status"], status["execution_state"], status["state"]) == (
         "dead",
         "dead",
@@ -214,9 +214,7 @@ def test_dies_while_starting(server: Server, fake: Starter) -> None:
     server.wait(kernel, status="connecting")
     before = server.status(kernel)["revision"]
     gate.open()
-    assert (
-        server.wait(kernel, status="dead", since=before, timeout=3).json()["cause"] == "StartFailed"
-    )
+    assert server.wait(kernel, status="dead", since=before).json()["cause"] == "StartFailed"
     assert "autorestarting" not in story(changes(server, kernel), "status")
 
 
@@ -276,7 +274,7 @@ def test_default_restart_limit_is_jupyter_clients(server: Server, fake: Starter)
     kernel = fake("good,die-at-start", code=7)
     name = server.status(kernel)["name"]
     kill(server, kernel)
-    assert server.until_dead(kernel, timeout=40)["cause"] == "CrashLoop"
+    assert server.until_dead(kernel)["cause"] == "CrashLoop"
     assert len(server.starts(name)) == 6
 
 
@@ -285,7 +283,7 @@ def test_without_autorestart(passive: Server) -> None:
     name = passive.fake()
     kernel = passive.connected(name)
     kill(passive, kernel)
-    status = passive.until_dead(kernel, timeout=3)
+    status = passive.until_dead(kernel)
     assert (status["cause"], status["restart_count"], len(passive.starts(name))) == ("Killed", 0, 1)
     assert last_words(passive, kernel)["signal"] == "SIGKILL"
     assert passive.post(f"api/kernels/{kernel}/interrupt", expect=409)["message"]

@@ -69,7 +69,7 @@ def felt(server: Server, kernel: str) -> dict:
 def stopped(server: Server, external: External, kernel: str) -> dict:
     """Stop its process and wait until that is told."""
     external.signal(signal.SIGSTOP)
-    answer = server.wait(kernel, status="unresponsive", timeout=20)
+    answer = server.wait(kernel, status="unresponsive")
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -183,7 +183,7 @@ def test_a_stopped_one_is_unresponsive_until_it_goes_on(server: Server, owner: O
     assert server.models()[kernel]["status"] == "unresponsive"
     assert server.model(kernel)["reason"] == told["reason"]
     external.signal(signal.SIGCONT)
-    back = server.wait(kernel, status="connected", since=told["revision"], timeout=20).json()
+    back = server.wait(kernel, status="connected", since=told["revision"]).json()
     assert (back["reason"], back["cause"], back["execution_state"]) == ("", None, "idle")
 
 
@@ -195,7 +195,7 @@ def test_stopped_right_after_they_were_heard(server: Server, owner: Owner) -> No
         server.settled(kernel)
         external.signal(signal.SIGSTOP)
     for kernel, external in kernels.items():
-        answer = server.wait(kernel, status="unresponsive", timeout=20)
+        answer = server.wait(kernel, status="unresponsive")
         assert answer.status_code == 200, answer.text
         assert (answer.json()["execution_state"], answer.json()["state"]) == ("idle", "stopped")
         external.signal(signal.SIGCONT)
@@ -226,11 +226,11 @@ def test_a_killed_one_is_unresponsive_until_its_owner_replaces_it(
     kernel = external.id(server)
     felt(server, kernel)
     external.signal(signal.SIGKILL)
-    told = server.wait(kernel, status="unresponsive", timeout=20)
+    told = server.wait(kernel, status="unresponsive")
     assert told.status_code == 200, told.text
     assert told.json()["reason"]
     external.start()
-    back = server.wait(kernel, status="connected", since=told.json()["revision"], timeout=20).json()
+    back = server.wait(kernel, status="connected", since=told.json()["revision"]).json()
     assert (back["id"], back["reason"]) == (kernel, "")
     with connect(server, kernel) as socket:
         assert of_type(socket.run("nothing"), "execute_reply")[0]["status"] == "ok"
@@ -320,7 +320,7 @@ def test_a_stopped_one_accepts_a_websocket_at_once(server: Server, owner: Owner)
     with connect(server, kernel, 10) as socket:
         assert socket.told(timeout=10)["execution_state"] == "idle"
         external.signal(signal.SIGCONT)
-        server.wait(kernel, status="connected", timeout=20)
+        server.wait(kernel, status="connected")
         assert of_type(socket.run("nothing"), "execute_reply")[0]["status"] == "ok"
 
 
@@ -336,12 +336,12 @@ def test_gone_with_its_connection_file(server: Server, owner: Owner, situation: 
         felt(server, kernel)
     if situation == "unresponsive":
         stopped(server, external, kernel)
-    waiter = server.send_wait(kernel, status="dead", timeout=50)
+    waiter = server.send_wait(kernel, status="dead")
     external.file.unlink()
     eventually(lambda: kernel not in server.models(), what="it is not listed")
     for path in ("", "/status", "/wait", "/history"):
         server.get(f"api/kernels/{kernel}{path}", expect=404)
-    answer = waiter.answer(10)
+    answer = waiter.answer()
     assert (answer.status_code, answer.body["kernel"]["id"]) in ((409, kernel), (200, kernel))
 
 
@@ -385,7 +385,7 @@ def test_nothing_grows(server: Server, owner: Owner) -> None:
             assert socket.told("idle")
         external.close()
         eventually(lambda gone=kernel: gone not in server.models())
-    eventually(lambda: server.fds() <= before + 3, 15, f"back to {before} descriptors")
+    eventually(lambda: server.fds() <= before + 3, what=f"back to {before} descriptors")
 
 
 def test_the_server_ends_without_them(tmp_path: Path) -> None:

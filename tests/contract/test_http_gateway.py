@@ -166,4 +166,4 @@ def test_sigterm_behind_a_gateway(remote: Server) -> None:
         f"--GatewayClient.url={url}", f"--GatewayClient.auth_token={remote.token}"
     ) as server:
         server.start_kernel(remote.fake())
-        assert server.stop(timeout=20).returncode == 0
+        assert server.stop().returncode == 0

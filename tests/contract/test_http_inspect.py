@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -15,7 +16,7 @@ import pytest
 from support.authorizers import HEADER
 from support.external import External
 from support.figures import FULL, KEYS, checked, inspect, inspect_all
-from support.server import Server, eventually
+from support.server import PATIENCE, Server, eventually, held_for
 from support.stories import come_back, execute, heard, kill, moment, run
 
 Starter = Callable[..., str]
@@ -23,8 +24,7 @@ Starter = Callable[..., str]
 MIB = 2**20
 
 BLOCKADE = """
-import ctypes, os, time
-time.sleep(0.3)
+import ctypes, os
 pipe = os.open({path!r}, os.O_RDWR)
 open({path!r} + ".reached", "w").close()
 ctypes.PyDLL(None).read(pipe, ctypes.create_string_buffer(1), 1)
@@ -52,9 +52,20 @@ def python(server: Server, kernel: str, code: str) -> None:
     assert reply["status"] == "ok", reply
 
 
-def spinning(server: Server, kernel: str) -> bool:
-    """Whether the latest interval was mostly work."""
-    return 50 < (inspect(server, kernel)["cpu_percent"] or 0) <= 120
+def agrees(server: Server, kernel: str) -> bool:
+    """Whether the work of an interval is told as the process table has it.
+
+    How much that is depends on what else this machine does: near 100 where it does nothing else.
+    """
+    process = psutil.Process(server.status(kernel)["pid"])
+    figures: list[tuple[float, float, float | None]] = []
+    for _ in range(2):
+        told = inspect(server, kernel)["cpu_percent"]
+        figures.append((sum(process.cpu_times()[:2]), time.monotonic(), told))
+        held_for(lambda: sum(process.cpu_times()[:2]) - figures[0][0] < 0.5, PATIENCE)
+    (worked, begin, _), (working, end, told) = figures
+    seen = 100 * (working - worked) / (end - begin)
+    return told is not None and abs(told - seen) < 5 + 0.2 * seen
 
 
 # -- figures
@@ -106,7 +117,7 @@ def test_figures_of_a_blocked_interpreter(server: Server, kernel: str) -> None:
 
 
 def test_processor_time_between_two_looks(server: Server, start: Starter, fake: Starter) -> None:
-    """`null` at first; then about 100 while a cell spins, and little for others and afterwards."""
+    """`null` at first; then what a cell spins, and little for others and afterwards."""
     kernel, other, gate = start(), fake("good"), server.gate()
     assert [inspect(server, each)["cpu_percent"] for each in (kernel, other)] == [None, None]
     before = inspect(server, kernel)["cpu_seconds"]
@@ -114,7 +125,7 @@ def test_processor_time_between_two_looks(server: Server, start: Starter, fake: 
         spin = gate.cell.replace("time.sleep(0.01)", "pass")
         cell = execute(client, spin)
         eventually(gate.reached.exists)
-        eventually(lambda: spinning(server, kernel), 20, "about 100")
+        eventually(lambda: agrees(server, kernel), what="as much as the process table has")
         eventually(
             lambda: (inspect(server, other)["cpu_percent"] or 0) < 20, what="the other rests"
         )
@@ -156,18 +167,24 @@ def test_children_and_theirs(server: Server, kernel: str) -> None:
 
 def test_files_and_threads(server: Server, kernel: str) -> None:
     """Ten open files and three threads are ten and three more."""
-    before = inspect(server, kernel)
-    code = "import os, threading\nfiles = [open(os.devnull) for _ in range(10)]\n"
-    code += "stop = threading.Event()\n"
+    python(server, kernel, "import os, threading; stop = threading.Event()")
+    process = psutil.Process(server.status(kernel)["pid"])
+
+    def held() -> tuple[int, int] | None:
+        """Descriptors that are no connection, and threads: connections come and go at any time."""
+        before = process.net_connections()
+        told = inspect(server, kernel)
+        connections = process.net_connections()
+        if connections != before:
+            return None
+        return told["num_fds"] - len(connections), told["num_threads"]
+
+    files, threads = eventually(held, what="a look while no connection came or went")
+    code = "files = [open(os.devnull) for _ in range(10)]\n"
     code += "for _ in range(3): threading.Thread(target=stop.wait, daemon=True).start()"
     python(server, kernel, code)
-
-    def grown() -> list[int]:
-        after = inspect(server, kernel)
-        return [after[key] - before[key] for key in ("num_fds", "num_threads")]
-
-    # The connections of the client that sent the cell are closed a moment later.
-    eventually(lambda: grown() == [10, 3], what=f"ten files, three threads more than {before}")
+    wanted = (files + 10, threads + 3)
+    eventually(lambda: held() == wanted, what=f"{wanted} files and threads")
 
 
 def test_in_full(server: Server, fake: Starter) -> None:
@@ -305,11 +322,15 @@ def test_all_in_one_call(server: Server, fake: Starter, python_kernel: str) -> N
     dead = fake("die-at-start", wait=False)
     server.until_dead(dead)
     fast = ("cpu_percent", "cpu_seconds", "process_status", "num_fds")
-    told = inspect_all(server)
-    assert set(told) == set(server.models()) >= {dead, python_kernel}
-    for kernel, figures in told.items():
-        alone = inspect(server, kernel)
-        assert {**figures, **{key: alone[key] for key in fast if key in alone}} == alone
+    assert set(inspect_all(server)) == set(server.models()) >= {dead, python_kernel}
+
+    def differing() -> list[tuple[dict, dict]]:
+        pairs = [(told, inspect(server, each)) for each, told in inspect_all(server).items()]
+        slow = [[{**each, **dict.fromkeys(fast)} for each in pair] for pair in pairs]
+        return [(told, alone) for told, alone in slow if told != alone]
+
+    # A kernel that has just come may still take memory between two looks.
+    eventually(lambda: not differing(), what="the same as alone")
 
 
 def test_many_at_once(server: Server, fake: Starter, python_kernel: str) -> None:

@@ -43,13 +43,14 @@ class Blockade:
         self.path = Path(f"{server.gate()}.pipe")
         os.mkfifo(self.path)
         self.reached = self.path.with_suffix(".reached")
+        self.gate = server.gate()
+        """To be opened when the kernel is busy: its own thread needs the lock to say so."""
 
     @property
     def cell(self) -> str:
         """The code for a real kernel."""
         return (
-            # A moment for the kernel's own thread, which says busy and needs the lock for it.
-            "import ctypes, os, time\ntime.sleep(0.3)\n"
+            f"{self.gate.cell}\nimport ctypes\n"
             f"pipe = os.open({str(self.path)!r}, os.O_RDWR)\n"
             f"open({str(self.reached)!r}, 'w').close()\n"
             "ctypes.PyDLL(None).read(pipe, ctypes.create_string_buffer(1), 1)\n"
@@ -97,7 +98,7 @@ def until_told(server: Server, kernel: str) -> dict:
         status = server.status(kernel)
         return status if status["reason"] else None
 
-    return eventually(look, 20, "a reason")
+    return eventually(look, what="a reason")
 
 
 def until_quiet(server: Server, kernel: str) -> dict:
@@ -107,7 +108,7 @@ def until_quiet(server: Server, kernel: str) -> dict:
         status = server.status(kernel)
         return status if not status["reason"] else None
 
-    return eventually(look, 20, "no reason")
+    return eventually(look, what="no reason")
 
 
 def check_blocked(told: dict) -> None:
@@ -129,6 +130,7 @@ def test_a_blocked_interpreter_is_told_and_cleared(server: Server, kernel: str) 
     with server.client(kernel) as client:
         answer_while_busy(server, kernel, client, real=True)
         make_busy(server, kernel, client, blockade.cell)
+        blockade.gate.open()
         told = until_told(server, kernel)
         check_blocked(told)
         assert blockade.reached.exists()
@@ -143,12 +145,11 @@ def test_a_blocked_interpreter_is_told_and_cleared(server: Server, kernel: str) 
 
 def test_within_one_cell(server: Server, kernel: str) -> None:
     """A cell that computes in Python first and blocks later is told while it is still the same."""
-    blockade, gate, end = Blockade(server), server.gate(), server.gate()
+    blockade, end = Blockade(server), server.gate()
     with server.client(kernel) as client:
-        code = f"{gate.cell}\n{blockade.cell}\n{end.cell}"
-        make_busy(server, kernel, client, code)
+        make_busy(server, kernel, client, f"{blockade.cell}\n{end.cell}")
         assert held_for(lambda: quiet(server, kernel), 1.5)
-        gate.open()
+        blockade.gate.open()
         check_blocked(until_told(server, kernel))
         blockade.open()
         after = until_quiet(server, kernel)
@@ -182,11 +183,11 @@ def test_told_apart_from_a_stopped_process(server: Server, fake: Starter) -> Non
         make_busy(server, kernel, client, f"block {gate}")
         blocked = until_told(server, kernel)
         os.kill(blocked["pid"], signal.SIGSTOP)
-        stopped = server.wait(kernel, status="unresponsive", timeout=20).json()
+        stopped = server.wait(kernel, status="unresponsive").json()
         assert stopped["reason"] != blocked["reason"]
         assert "interpreter" not in stopped["reason"]
         os.kill(blocked["pid"], signal.SIGCONT)
-        back = server.wait(kernel, status="connected", since=stopped["revision"], timeout=20).json()
+        back = server.wait(kernel, status="connected", since=stopped["revision"]).json()
         assert back["execution_state"] == "busy"
         gate.open()
         server.wait(kernel, execution_state="idle")
@@ -288,12 +289,12 @@ def test_stopped_right_after_it_was_connected(server: Server, start: Starter, na
     kernel = start(server.fake() if name == "fake" else name)
     before = server.status(kernel)
     os.kill(before["pid"], signal.SIGSTOP)
-    told = server.wait(kernel, status="unresponsive", since=before["revision"], timeout=20)
+    told = server.wait(kernel, status="unresponsive", since=before["revision"])
     assert told.status_code == 200, told.text
     assert (told.json()["execution_state"], told.json()["state"]) == ("idle", "stopped")
     assert told.json()["reason"]
     os.kill(before["pid"], signal.SIGCONT)
-    back = server.wait(kernel, status="connected", since=told.json()["revision"], timeout=20).json()
+    back = server.wait(kernel, status="connected", since=told.json()["revision"]).json()
     assert (back["reason"], back["cause"], back["pid"]) == ("", None, before["pid"])
 
 
@@ -310,11 +311,11 @@ def test_stopped_right_after_a_restart(server: Server, fake: Starter, how: str) 
         pids[kernel] = come_back(server, kernel, before)["pid"]
         os.kill(pids[kernel], signal.SIGSTOP)
     for kernel, pid in pids.items():
-        answer = server.wait(kernel, status="unresponsive", timeout=20)
+        answer = server.wait(kernel, status="unresponsive")
         assert answer.status_code == 200, answer.text
         assert answer.json()["generation"] == 1
         os.kill(pid, signal.SIGCONT)
-        assert server.wait(kernel, status="connected", timeout=20).status_code == 200
+        assert server.wait(kernel, status="connected").status_code == 200
 
 
 def test_each_is_told_by_itself(server: Server, fake: Starter) -> None:
@@ -324,8 +325,8 @@ def test_each_is_told_by_itself(server: Server, fake: Starter) -> None:
     for kernel in kernels[::2]:
         os.kill(pids[kernel], signal.SIGSTOP)
     for kernel in kernels[::2]:
-        assert server.wait(kernel, status="unresponsive", timeout=20).status_code == 200
+        assert server.wait(kernel, status="unresponsive").status_code == 200
     assert all(quiet(server, kernel) for kernel in kernels[1::2])
     for kernel in kernels[::2]:
         os.kill(pids[kernel], signal.SIGCONT)
-        assert server.wait(kernel, status="connected", timeout=20).status_code == 200
+        assert server.wait(kernel, status="connected").status_code == 200

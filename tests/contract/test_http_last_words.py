@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from support.server import Server, eventually, held_for
+from support.server import PATIENCE, Server, eventually, held_for
 from support.start_failures import (
     TRACEBACK_LIMIT,
     exec_fake,
@@ -350,7 +350,7 @@ def test_fifty_megabytes(short: Server) -> None:
     log = short.folder / "log"
     text = f"yes '{LINE}' | head -c 50000000 >&2; echo >&2; echo the very end >&2; exit 3"
     kernel = short.start_kernel(shell(short, text))
-    status = short.until_dead(kernel, timeout=40)
+    status = short.until_dead(kernel)
     assert (status["cause"], "the very end" in status["reason"]) == ("StartFailed", True)
     kept = last_words(short, kernel)["traceback"]
     assert (len(kept) <= 200, kept.rstrip().endswith("the very end")) == (True, True)
@@ -431,7 +431,7 @@ def test_stderr_that_outlives_its_kernel(server: Server, start: Starter) -> None
     )
     text = f"""setsid sh -c '{late}' & echo dying words >&2; exit 4"""
     kernel = start(shell(server, text), wait=False)
-    status = server.until_dead(kernel, timeout=3)
+    status = server.until_dead(kernel)
     assert "dying words" in status["reason"]
     assert last_words(server, kernel)["traceback"].strip() == "dying words"
     gate.open()
@@ -446,10 +446,10 @@ def test_kernel_that_leaves_a_child_in_its_place(server: Server, start: Starter)
     child = exec_fake(server).replace("exec ", "exec setsid ").replace('"$1"', str(copy))
     text = f"""cp "$1" {copy}; echo forking >&2; ({child}) & exit 0"""
     kernel = start(shell(server, text), wait=False)
-    status = server.until_dead(kernel, timeout=3)
+    status = server.until_dead(kernel)
     assert (status["cause"], status["last_termination"]["exit_code"]) == ("StartFailed", 0)
     with server.client("copy") as client:
-        client.wait_for_ready(timeout=20)
+        client.wait_for_ready(timeout=PATIENCE)
     assert held_for(lambda: server.status(kernel)["status"] == "dead", 1)
     assert last_words(server, kernel)["traceback"].strip() == "forking"
     copy.unlink()

@@ -107,7 +107,7 @@ def test_pending_failure_turns_dead(pending: Server, failure: str) -> None:
     name, word = broken(pending, failure)
     answer = pending.post("api/kernels", {"name": name}, expect=201)
     assert (answer["status"], answer["execution_state"]) == ("starting", "starting")
-    status = pending.until_dead(answer["id"], timeout=5)
+    status = pending.until_dead(answer["id"])
     assert (status["cause"], status["execution_state"], status["generation"]) == (
         FAILURES[failure],
         "dead",
@@ -127,7 +127,7 @@ def test_pending_session_keeps_its_dead_kernel(pending: Server, failure: str) ->
     name, word = broken(pending, failure)
     session = pending.session(f"{failure}.ipynb", name)
     kernel = session["kernel"]["id"]
-    pending.until_dead(kernel, timeout=5)
+    pending.until_dead(kernel)
     assert word in pending.get(f"api/sessions/{session['id']}")["kernel"]["reason"]
     assert pending.http.delete(f"api/sessions/{session['id']}").status_code == 204
     pending.get(f"api/kernels/{kernel}", expect=404)
@@ -150,7 +150,7 @@ def test_waiter_of_a_pending_kernel_hears_the_reason(pending: Server, failure: s
     """Who waits for a kernel that cannot be launched gets 409 with the reason, soon."""
     name, word = broken(pending, failure)
     kernel = pending.start_kernel(name)
-    answer = pending.wait(kernel, timeout=10)
+    answer = pending.wait(kernel)
     assert (answer.status_code, word in answer.json()["reason"]) == (409, True)
     pending.delete(kernel)
 
@@ -181,7 +181,7 @@ def test_pending_kernel_takes_or_refuses_actions(pending: Server, action: str, n
     assert response.status_code in (200, 204, 409), response.text
     assert response.status_code != 409 or " " in response.json()["message"]
     wanted = "connected" if name == "good" else "dead"
-    answer = pending.wait(kernel, status=wanted, timeout=8)
+    answer = pending.wait(kernel, status=wanted)
     assert answer.status_code == 200, f"{response.text} {answer.text}"
     pending.delete(kernel)
 
@@ -214,7 +214,7 @@ def test_autorestart_whose_launch_fails_is_dead(server: Server) -> None:
     kernel = server.connected(server.spec("vanishes-too", [str(script), "-f", "{connection_file}"]))
     script.unlink()
     kill(server, kernel)
-    status = server.until_dead(kernel, timeout=30)
+    status = server.until_dead(kernel)
     assert status["reason"]
     assert status["last_termination"]["cause"] == "Killed"
     server.delete(kernel)

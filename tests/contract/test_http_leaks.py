@@ -112,6 +112,6 @@ def test_nothing_grows(server: Server, act: Callable[[Server, str], None]) -> No
     for _ in range(ROUNDS if act in (die, restart) else 15):
         act(server, kernel)
     gc.collect()
-    eventually(lambda: Size.of(server).fits(before), 10, f"{act.__name__}: back to {before}")
+    eventually(lambda: Size.of(server).fits(before), what=f"{act.__name__}: back to {before}")
     assert set(server.models()) == {kernel}
     assert server.status(kernel)["status"] == "connected"

@@ -59,7 +59,7 @@ class Size:
 
 def back_to(server: Server, before: Size) -> None:
     """Wait until the server has the size it had."""
-    eventually(lambda: Size(server).fits(before), 10, f"{Size(server)} is back to {before}")
+    eventually(lambda: Size(server).fits(before), what=f"{Size(server)} is back to {before}")
 
 
 def die(server: Server, kernels: list[str], how: str) -> None:

@@ -189,7 +189,7 @@ def test_waiters_and_watchers_come_and_go(server: Server, fake: Starter) -> None
         return [value(samples, name) for name in names]
 
     assert now() == [0, 0]
-    call = server.send_wait(kernel, state="running", timeout=60)
+    call = server.send_wait(kernel, state="running")
     with Stream(server, "api/kernels/watch") as stream:
         stream.next()
         assert now() == [1, 1]

@@ -106,7 +106,7 @@ def test_probe_hears_what_it_does_not_understand(
     """Binary messages, as those with buffers are, and nonsense do not hide the reply."""
     gateway.first = first
     kernel = server.start_kernel("python3")
-    assert server.wait(kernel, status="connected", timeout=5).status_code == 200
+    assert server.wait(kernel, status="connected").status_code == 200
     assert "Traceback" not in server.log()
 
 
@@ -235,7 +235,7 @@ def test_sigterm_while_the_gateway_hangs(gateway: Gateway) -> None:
         for _ in range(2):
             server.settled(server.start_kernel("python3"))
         gateway.hanging |= {"action", "list"}
-        assert server.stop(timeout=30, how=signal.SIGTERM).returncode == 0
+        assert server.stop(how=signal.SIGTERM).returncode == 0
 
 
 def test_no_gateway_and_no_kernels() -> None:

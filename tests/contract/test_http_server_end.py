@@ -106,7 +106,7 @@ def test_sigterm_ends_the_server(situation: Callable[[Server], None]) -> None:
         server.connected(server.fake())
         situation(server)
         server.taken_up()
-        ended = server.stop(timeout=15)
+        ended = server.stop()
         assert (ended.returncode, ended.leftovers) == (0, [])
         assert server.connection_files() == []
         last = server.log().partition("received signal")[2].splitlines()
@@ -125,7 +125,7 @@ def test_sigterm_with_pending_kernels(situation: str) -> None:
         kernel = server.start_kernel(name)
         if situation != "good":
             server.until_dead(kernel)
-        ended = server.stop(timeout=15)
+        ended = server.stop()
         assert (ended.returncode, ended.leftovers) == (0, [])
         assert server.connection_files() == []
 
@@ -135,11 +135,11 @@ def test_waiters_do_not_hold_the_server() -> None:
     with Server(config=config()) as server:
         kernel = server.connected(server.fake())
         waiters = [server.send_wait(kernel, execution_state="busy", timeout=100) for _ in range(10)]
-        ended = server.stop(timeout=15)
-        assert (ended.clean, ended.seconds < 8) == (True, True)
+        ended = server.stop()
+        assert ended.clean, ended
         for waiter in waiters:
             try:
-                answer = waiter.answer(timeout=5)
+                answer = waiter.answer()
             except (http.client.HTTPException, OSError):
                 continue
             assert (answer.status_code, answer.json()["kernel"]["cause"]) == (409, "ServerStopped")
@@ -153,7 +153,7 @@ def test_end_of_the_server_is_no_crash() -> None:
         for name in names:
             server.connected(name)
         at = len(server.log())
-        assert server.stop(timeout=15).clean
+        assert server.stop().clean
         assert [len(server.starts(name)) for name in names] == [1, 1]
         assert "is dead" not in server.log()[at:]
         assert "restarting kernel" not in server.log()[at:]

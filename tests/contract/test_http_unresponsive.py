@@ -37,14 +37,14 @@ def test_a_stopped_kernel_is_unresponsive_until_it_goes_on(server: Server, name:
     kernel = server.connected(server.fake() if name == "fake" else name)
     before = server.status(kernel)
     pid = stop(server, kernel)
-    told = server.wait(kernel, status="unresponsive", since=before["revision"], timeout=20).json()
+    told = server.wait(kernel, status="unresponsive", since=before["revision"]).json()
     assert (told["execution_state"], told["state"]) == ("idle", "stopped")
     assert "heartbeat" in told["reason"]
     assert told["cause"]
     assert told["pid"] == pid
     assert server.model(kernel)["status"] == "unresponsive"
     os.kill(pid, signal.SIGCONT)
-    back = server.wait(kernel, status="connected", since=told["revision"], timeout=20).json()
+    back = server.wait(kernel, status="connected", since=told["revision"]).json()
     assert (back["reason"], back["cause"], back["generation"]) == ("", None, 0)
     server.delete(kernel)
 
@@ -59,11 +59,11 @@ def test_a_stopped_busy_kernel_is_unresponsive_if_it_beat_while_busy(server: Ser
         server.wait(kernel, execution_state="busy", since=before)
         assert held_for(lambda: server.status(kernel)["status"] == "connected", 2.0)
         pid = stop(server, kernel)
-        told = server.wait(kernel, status="unresponsive", timeout=20).json()
+        told = server.wait(kernel, status="unresponsive").json()
         assert (told["execution_state"], told["state"]) == ("busy", "running")
         os.kill(pid, signal.SIGCONT)
         gate.open()
-        assert server.wait(kernel, execution_state="idle", timeout=20).status_code == 200
+        assert server.wait(kernel, execution_state="idle").status_code == 200
     server.delete(kernel)
 
 
@@ -98,9 +98,9 @@ def test_killing_a_stopped_kernel_is_told_and_it_is_restarted(server: Server) ->
     kernel = server.connected(server.fake())
     before = server.status(kernel)["revision"]
     pid = stop(server, kernel)
-    server.wait(kernel, status="unresponsive", timeout=20)
+    server.wait(kernel, status="unresponsive")
     os.kill(pid, signal.SIGKILL)
-    back = server.wait(kernel, status="connected", since=before, timeout=20).json()
+    back = server.wait(kernel, status="connected", since=before).json()
     assert back["last_termination"]["cause"] == "Killed"
     assert back["generation"] == 1
     server.delete(kernel)
@@ -111,11 +111,11 @@ def test_an_unresponsive_kernel_can_be_restarted_and_deleted(server: Server, how
     """Asking for the end of a stopped kernel works; it is killed if it does not go."""
     kernel = server.connected(server.fake())
     stop(server, kernel)
-    server.wait(kernel, status="unresponsive", timeout=20)
+    server.wait(kernel, status="unresponsive")
     if how == "delete":
         server.delete(kernel)
         assert server.kernel_processes(kernel) == []
         return
     server.restart(kernel)
-    assert server.wait(kernel, timeout=30).json()["generation"] == 1
+    assert server.wait(kernel).json()["generation"] == 1
     server.delete(kernel)

@@ -9,7 +9,7 @@ import signal
 from collections.abc import Iterator
 
 import pytest
-from support.server import Call, Server, eventually
+from support.server import PATIENCE, Call, Server, eventually
 from support.stories import changes, execute, heard, reply_to, run
 
 STEPS = 20
@@ -46,7 +46,7 @@ def step(server: Server, kernel: str, name: str, action: str) -> Call | None:
 
 def settle(server: Server, kernel: str) -> dict:
     """Wait until nothing is going on any more and give the status."""
-    answer = server.wait(kernel, status="connected,dead", timeout=20)
+    answer = server.wait(kernel, status="connected,dead")
     assert answer.status_code == 200, answer.text
     return answer.json()
 
@@ -65,7 +65,7 @@ def test_walk(server: Server, seed: int) -> None:
                 answer = call.answer()
                 assert answer.status_code in CODES[action], (two, answer.body)
         settle(server, kernel)
-    eventually(lambda: agree(server, kernel), 10, f"{two}: one process, connected")
+    eventually(lambda: agree(server, kernel), what=f"{two}: one process, connected")
     told = [change["revision"] for change in changes(server, kernel)]
     assert told == sorted(set(told))
     generations = [change["generation"] for change in changes(server, kernel)]
@@ -85,31 +85,39 @@ def agree(server: Server, kernel: str) -> bool:
 
 
 def test_floods_at_the_same_time(server: Server) -> None:
-    """Eight kernels that flood at the same time are all idle 5 s after their own reply."""
+    """Eight kernels that flood at the same time are all idle after their own reply."""
     kernels = [server.connected(server.fake()) for _ in range(8)]
     before = {kernel: server.status(kernel)["revision"] for kernel in kernels}
     with contextlib.ExitStack() as stack:
         clients = [stack.enter_context(server.client(kernel)) for kernel in kernels]
         cells = [(client, execute(client, "flood 3000")) for client in clients]
         for client, cell in cells:
-            reply_to(client, "shell", cell, timeout=60)
+            reply_to(client, "shell", cell, timeout=PATIENCE)
     for kernel in kernels:
-        answer = server.wait(kernel, execution_state="idle", since=before[kernel], timeout=5)
+        answer = server.wait(kernel, execution_state="idle", since=before[kernel])
         assert answer.status_code == 200, answer.text
         server.delete(kernel)
 
 
 def test_death_is_told_at_once_without_fast_restart() -> None:
-    """With `fast_restart=False` the death is told at once and the poll restarts the kernel."""
-    with Server(config={"KernelStatusApp": {"fast_restart": False}}) as server:
-        name = server.fake()
-        kernel = server.connected(name)
-        before = server.status(kernel)["revision"]
-        kill(server, name)
-        told = server.wait(kernel, status="autorestarting", since=before, timeout=1)
-        assert (told.status_code, told.json()["cause"]) == (200, "Killed")
-        back = server.wait(kernel, status="connected", since=before, timeout=10)
-        assert (back.status_code, back.json()["restart_count"]) == (200, 1)
+    """With `fast_restart=False` a death is told without a poll, and a poll brings it back."""
+    for time_to_dead, comes_back in ((10_000.0, False), (3.0, True)):
+        config = {
+            "KernelStatusApp": {"fast_restart": False},
+            "KernelRestarter": {"time_to_dead": time_to_dead},
+        }
+        with Server(config=config) as server:
+            name = server.fake()
+            kernel = server.connected(name)
+            before = server.status(kernel)["revision"]
+            kill(server, name)
+            told = server.wait(kernel, status="autorestarting", since=before)
+            assert (told.status_code, told.json()["cause"]) == (200, "Killed")
+            if comes_back:
+                back = server.wait(kernel, status="connected", since=before)
+                assert (back.status_code, back.json()["restart_count"]) == (200, 1)
+            else:
+                assert len(server.starts(name)) == 1
 
 
 def test_ipc_transport() -> None:
@@ -120,7 +128,7 @@ def test_ipc_transport() -> None:
         with server.client(kernel) as client:
             cell = execute(client, "1+1")
             heard(client, "idle", cell)
-        answer = server.wait(kernel, execution_state="idle", since=before, timeout=5)
+        answer = server.wait(kernel, execution_state="idle", since=before)
         assert answer.status_code == 200, answer.text
         os.kill(server.status(kernel)["pid"], signal.SIGKILL)
         assert server.wait(kernel, status="connected", since=before).status_code == 200

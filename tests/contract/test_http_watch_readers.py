@@ -64,7 +64,7 @@ def complaints(server: Server, after: int) -> list[str]:
 
 def back_to(server: Server, fds: int) -> None:
     """Wait until the server has no more descriptors than it had."""
-    eventually(lambda: server.fds() <= fds + 3, 15, f"back to {fds} descriptors")
+    eventually(lambda: server.fds() <= fds + 3, what=f"back to {fds} descriptors")
 
 
 # -- slow
@@ -303,7 +303,7 @@ def test_sigterm_ends_all_streams() -> None:
             stopped = [SlowReader(server) for _ in range(3)]
             server.taken_up()
             tell(server, ["artificial"], *[SILENT, HEARD] * 10)
-            ended = server.stop(timeout=15)
+            ended = server.stop()
             told = [stream.ended() for stream in (everything, one, quiet)]
             assert [stream.broken for stream in (everything, one, quiet)] == [None] * 3
         assert ended.clean

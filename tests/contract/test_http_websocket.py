@@ -92,14 +92,14 @@ def until_connections(server: Server, kernel: str, wanted: int) -> None:
         assert server.model(kernel)["connections"] >= 0
         return seen == wanted
 
-    eventually(look, 15, f"{wanted} connections")
+    eventually(look, what=f"{wanted} connections")
 
 
 def pause(server: Server, kernel: str) -> int:
     """Stop the kernel's process (SIGSTOP), wait until that is told, and give its pid."""
     pid = server.status(kernel)["pid"]
     os.kill(pid, signal.SIGSTOP)
-    assert server.wait(kernel, status="unresponsive", timeout=20).status_code == 200
+    assert server.wait(kernel, status="unresponsive").status_code == 200
     return pid
 
 
@@ -541,7 +541,7 @@ def test_an_unresponsive_kernel_accepts_at_once(
         assert socket.told(timeout=AT_ONCE)["execution_state"] == "idle"
         assert server.status(kernel)["status"] == "unresponsive"
         os.kill(pid, signal.SIGCONT)
-        assert server.wait(kernel, status="connected", timeout=20).status_code == 200
+        assert server.wait(kernel, status="connected").status_code == 200
         assert of_type(socket.run("1"), "execute_reply")[0]["status"] == "ok"
         assert connections(server, kernel) == 1 + earlier
 
@@ -558,7 +558,7 @@ def test_an_unresponsive_busy_kernel_reads_busy(
         with connect(server, kernel, AT_ONCE, protocol=protocol) as socket:
             assert socket.told(timeout=AT_ONCE)["execution_state"] == "busy"
             os.kill(pid, signal.SIGCONT)
-            server.wait(kernel, status="connected", timeout=20)
+            server.wait(kernel, status="connected")
             server.taken_up()
             gate.open()
             socket.until(lambda _: socket.states[-1] == "idle", what="idle")
@@ -766,7 +766,7 @@ def test_dead_kernels_hold_nothing_for_their_clients(passive: Server) -> None:
     passive.taken_up()
     before = passive.fds()
     dead += [die_with_a_client(passive, lost=bool(turn % 2)) for turn in range(DEATHS)]
-    eventually(lambda: passive.fds() <= before + 3, 15, f"back to {before} descriptors")
+    eventually(lambda: passive.fds() <= before + 3, what=f"back to {before} descriptors")
     models = passive.models()
     assert {(models[kernel]["status"], models[kernel]["connections"]) for kernel in dead} == {
         ("dead", 0)
@@ -785,7 +785,7 @@ def test_a_kernel_that_lives_buffers_for_one_client_only(server: Server, fake: S
             assert socket.told("idle")
             socket.vanish()
         until_connections(server, kernel, 0)
-    eventually(lambda: server.fds() <= before + 3, 15, f"back to {before} descriptors")
+    eventually(lambda: server.fds() <= before + 3, what=f"back to {before} descriptors")
 
 
 @pytest.mark.parametrize("then", ["comes", "dies", "is deleted"])
@@ -811,7 +811,7 @@ def test_clients_that_vanish_in_the_middle_of_the_upgrade(
     if then != "is deleted":
         until_connections(server, kernel, 0)
         server.delete(kernel)
-    eventually(lambda: server.fds() <= before + 3, 15, f"back to {before} descriptors")
+    eventually(lambda: server.fds() <= before + 3, what=f"back to {before} descriptors")
     assert "Uncaught exception" not in server.log()[log:]
 
 
@@ -832,7 +832,7 @@ def test_a_client_that_never_reads(passive: Server, protocol: str, then: str) ->
         assert other.closed(AT_ONCE).code == (1011 if then == "dies" else 1000)
     if then == "dies":
         until_connections(passive, kernel, 0)
-    eventually(lambda: passive.fds() <= before, 20, f"back to {before} descriptors")
+    eventually(lambda: passive.fds() <= before, what=f"back to {before} descriptors")
     sleeper.vanish()
     if then == "dies":
         passive.delete(kernel)

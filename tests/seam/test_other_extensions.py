@@ -29,10 +29,10 @@ def test_beside_another_extension_the_truth_is_told(name: str) -> None:
         os.kill(before["pid"], signal.SIGKILL)
         told = server.wait(kernel, since=before["revision"]).json()
         assert (told["status"], told["cause"]) == ("autorestarting", "Killed")
-        back = server.wait(kernel, status="connected", since=before["revision"], timeout=60)
+        back = server.wait(kernel, status="connected", since=before["revision"])
         assert back.json()["generation"] == 1
         assert server.restart(kernel)["status"] in ("restarting", "connected")
-        assert server.wait(kernel, timeout=60).json()["generation"] == 2
+        assert server.wait(kernel).json()["generation"] == 2
         session = server.session("a.ipynb", "python3")
         assert session["kernel"]["status"]
         server.delete(kernel)

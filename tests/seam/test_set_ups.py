@@ -6,7 +6,7 @@ import os
 import signal
 
 import pytest
-from support.server import Server, eventually
+from support.server import PATIENCE, Server, eventually
 
 pytestmark = pytest.mark.xdist_group("seam-set-ups")
 
@@ -18,9 +18,9 @@ def killed_and_back(server: Server, name: str) -> dict:
     kernel = server.connected(name)
     before = server.status(kernel)
     os.kill(kernel_pid(server, kernel), signal.SIGKILL)
-    answer = server.wait(kernel, status="autorestarting", since=before["revision"], timeout=30)
+    answer = server.wait(kernel, status="autorestarting", since=before["revision"])
     assert answer.status_code == 200, answer.text
-    back = server.wait(kernel, status="connected", since=before["revision"], timeout=30)
+    back = server.wait(kernel, status="connected", since=before["revision"])
     assert back.status_code == 200, back.text
     server.delete(kernel)
     return back.json()
@@ -103,7 +103,7 @@ def test_blocking_kernel_managers_are_followed_too() -> None:
         kernel = server.connected("good")
         before = server.status(kernel)["revision"]
         os.kill(kernel_pid(server, kernel), signal.SIGKILL)
-        told = server.wait(kernel, status="autorestarting,dead", since=before, timeout=20).json()
+        told = server.wait(kernel, status="autorestarting,dead", since=before).json()
         assert told["cause"] == "Killed"
         assert server.stop().clean
 
@@ -185,7 +185,7 @@ def test_behind_a_gateway_the_models_carry_the_remote_state(remote: Server) -> N
             def told() -> bool:
                 # Stock may miss the statuses of a first cell: it has to be given another one.
                 client.execute("1")
-                client.get_shell_msg(timeout=10)
+                client.get_shell_msg(timeout=PATIENCE)
                 return server.models()[kernel]["execution_state"] == "idle"
 
             eventually(told)

@@ -31,5 +31,5 @@ def holds(gate: Gate, then: Gate) -> str:
 
 def at_work(server: Server, kernel: str, has_begun: Callable[[], bool]) -> None:
     """Wait until a cell has begun, and the server has heard so."""
-    eventually(has_begun, 20, "it works")
-    eventually(lambda: server.status(kernel)["running"], 20, "it is known to work")
+    eventually(has_begun, what="it works")
+    eventually(lambda: server.status(kernel)["running"], what="it is known to work")

@@ -20,7 +20,7 @@ import termios
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from .server import Server
+from .server import PATIENCE, Server
 
 CLI = (sys.executable, "-m", "kernel_status_ext.client.cli")
 ESCAPE = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
@@ -43,14 +43,14 @@ def start(server: Server, *args: str, **env: str) -> subprocess.Popen[str]:
 def run(server: Server, *args: str, **env: str) -> tuple[int, str, str]:
     """Run the command line to its end: exit status, stdout, stderr."""
     process = start(server, *args, **env)
-    out, err = process.communicate(timeout=40)
+    out, err = process.communicate(timeout=PATIENCE)
     return process.returncode, out, err
 
 
 def stop(process: subprocess.Popen[str]) -> None:
     """End a command as the end of a session does; it must say that it was interrupted."""
     process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=20)
+    process.communicate(timeout=PATIENCE)
     assert process.returncode == 130
 
 
@@ -95,6 +95,6 @@ def on_terminal(
             while piece := os.read(ours, 65536):
                 written += piece
         os.close(ours)
-        code = process.wait(40)
+        code = process.wait(PATIENCE)
         elsewhere.seek(0)
         return Shown(code, written.decode(), elsewhere.read())

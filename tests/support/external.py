@@ -63,7 +63,7 @@ class External:
             found = [key for key, model in server.models().items() if model["name"] == self.name]
             return found[0] if found else None
 
-        return eventually(look, 10, f"{self.name} is listed")
+        return eventually(look, what=f"{self.name} is listed")
 
     @contextlib.contextmanager
     def client(self) -> Iterator[BlockingKernelClient]:

@@ -27,7 +27,7 @@ from jupyter_server.services.kernels.connection.base import (
 )
 
 from . import openapi
-from .server import Server
+from .server import PATIENCE, Server
 
 V1, LEGACY = "v1.kernel.websocket.jupyter.org", ""
 PROTOCOLS = {"v1": V1, "legacy": LEGACY}
@@ -131,7 +131,7 @@ class Upgrade:
         self.wire.socket.sendall((head + offer + "\r\n").encode())
         server.taken_up()
 
-    def answer(self, timeout: float = 20) -> tuple[int, dict[str, Any]]:
+    def answer(self, timeout: float = PATIENCE) -> tuple[int, dict[str, Any]]:
         """Status code and, if it was refused, the JSON body."""
         deadline = time.monotonic() + timeout
         try:
@@ -151,13 +151,13 @@ class Upgrade:
         assert headers.get_content_type() == "application/json", (code, body[:600])
         return code, json.loads(body)
 
-    def accepted(self, timeout: float = 20) -> KernelSocket:
+    def accepted(self, timeout: float = PATIENCE) -> KernelSocket:
         """Wait for the answer, which must be a websocket."""
         code, body = self.answer(timeout)
         assert code == 101, f"refused with {code}: {body}"
         return KernelSocket(self)
 
-    def refused(self, timeout: float = 20) -> dict[str, Any]:
+    def refused(self, timeout: float = PATIENCE) -> dict[str, Any]:
         """Wait for the answer, which must be 503 with a message and a reason; gives the body."""
         code, body = self.answer(timeout)
         assert code == 503, f"answered {code}: {body}"
@@ -191,7 +191,7 @@ class KernelSocket:
 
     # -- receiving
 
-    def receive(self, timeout: float = 20) -> Message:
+    def receive(self, timeout: float = PATIENCE) -> Message:
         """The next message.
 
         Raises:
@@ -243,7 +243,7 @@ class KernelSocket:
         }
 
     def until(
-        self, look: Callable[[Message], bool], timeout: float = 20, what: str = ""
+        self, look: Callable[[Message], bool], timeout: float = PATIENCE, what: str = ""
     ) -> list[Message]:
         """Receive until `look` says yes; gives what came, the last one included."""
         deadline, begin = time.monotonic() + timeout, len(self.received)
@@ -256,7 +256,7 @@ class KernelSocket:
             raise AssertionError(msg) from None
         return self.received[begin:]
 
-    def told(self, word: str | None = None, timeout: float = 20) -> dict[str, Any]:
+    def told(self, word: str | None = None, timeout: float = PATIENCE) -> dict[str, Any]:
         """The content of the next status without a parent, or of the next that says this word."""
 
         def look(message: Message) -> bool:
@@ -274,7 +274,7 @@ class KernelSocket:
             return False
         return True
 
-    def hear(self, word: str, msg_id: str, timeout: float = 20) -> Message:
+    def hear(self, word: str, msg_id: str, timeout: float = PATIENCE) -> Message:
         """The kernel's own status for this request."""
 
         def look(message: Message) -> bool:
@@ -283,7 +283,7 @@ class KernelSocket:
 
         return self.until(look, timeout, f"{word} for {msg_id}")[-1]
 
-    def closed(self, timeout: float = 20) -> Closed:
+    def closed(self, timeout: float = PATIENCE) -> Closed:
         """Read everything until the server closes the websocket, and tell how it did."""
         try:
             self.until(lambda _: False, timeout, "closed by the server")
@@ -337,7 +337,7 @@ class KernelSocket:
         }
         return self.send("execute_request", content | more, channel)
 
-    def finished(self, msg_id: str, timeout: float = 20) -> list[Message]:
+    def finished(self, msg_id: str, timeout: float = PATIENCE) -> list[Message]:
         """Receive until this request's reply and its idle have come; gives all it has led to."""
         begin, missing = len(self.received), {"reply", "idle"}
 
@@ -353,7 +353,7 @@ class KernelSocket:
         mine = self.received[begin:]
         return [each for each in mine if each["parent_header"].get("msg_id") == msg_id]
 
-    def run(self, code: str, timeout: float = 20, **more: object) -> list[Message]:
+    def run(self, code: str, timeout: float = PATIENCE, **more: object) -> list[Message]:
         """Run a cell to its end; gives the messages it has led to."""
         return self.finished(self.execute(code, **more), timeout)
 
@@ -391,7 +391,7 @@ def of_type(messages: list[Message], msg_type: str) -> list[dict[str, Any]]:
 
 @contextlib.contextmanager
 def connect(
-    server: Server, kernel_id: str, timeout: float = 20, **how: Any
+    server: Server, kernel_id: str, timeout: float = PATIENCE, **how: Any
 ) -> Iterator[KernelSocket]:
     """An open `KernelSocket`, closed politely at the end (see `Upgrade` for `how`)."""
     opened = Upgrade(server, kernel_id, **how).accepted(timeout)

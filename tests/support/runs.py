@@ -16,7 +16,7 @@ from typing import Any
 
 import httpx
 
-from .server import Server, eventually
+from .server import PATIENCE, Server, eventually
 from .sse import EVENT_STREAM, Event, Stream, parse
 from .stories import moment
 
@@ -96,7 +96,7 @@ def look(server: Server, run_id: str) -> Run:
     return checked(body["run"])
 
 
-def look_for(server: Server, run_id: str, *statuses: str, timeout: float = 20) -> Run:
+def look_for(server: Server, run_id: str, *statuses: str, timeout: float = PATIENCE) -> Run:
     """Wait until the run is one of these and give it."""
 
     def found() -> Run | None:
@@ -114,7 +114,7 @@ def started(server: Server, run_id: str) -> Run:
     return look_for(server, run_id, "running")
 
 
-def ended(server: Server, run_id: str, timeout: float = 20) -> Run:
+def ended(server: Server, run_id: str, timeout: float = PATIENCE) -> Run:
     """Wait until it has ended."""
     return look_for(server, run_id, *ENDED, timeout=timeout)
 
@@ -204,12 +204,12 @@ class RunStream(Stream):
         self._call = call or self._call
         self.told: list[Event] = []
 
-    def next(self, timeout: float = 10) -> Event:
+    def next(self, timeout: float = PATIENCE) -> Event:
         """Wait for the next event; raises as `Stream.next` does."""
         self.told.append(super().next(timeout))
         return self.told[-1]
 
-    def whole(self, timeout: float = 20) -> Told:
+    def whole(self, timeout: float = PATIENCE) -> Told:
         """Read on to the end and give all that was told."""
         self.ended(timeout)
         assert self.broken is None, self.broken
@@ -248,7 +248,9 @@ def named(name: str) -> Callable[[Event], bool]:
     return lambda event: event.name == name
 
 
-def execute(server: Server, kernel: str, code: str, within: float = 20, **body: object) -> Told:
+def execute(
+    server: Server, kernel: str, code: str, within: float = PATIENCE, **body: object
+) -> Told:
     """Run code to its end."""
     with sent(server, kernel, code, **body) as stream:
         return stream.whole(within)

@@ -35,6 +35,13 @@ from . import openapi
 
 T = TypeVar("T")
 
+PATIENCE = 60.0
+"""Seconds after which a test gives up what has to come.
+
+It says nothing of how soon that is: a busy machine is slow. Who tests that something is told at
+once takes away what would tell it later.
+"""
+
 SUPPORT = Path(__file__).parent
 FAKE_KERNEL = SUPPORT / "fake_kernel.py"
 IGNORING_SIGINT = ("/bin/sh", "-c", 'trap "" INT; exec "$@"', "sh")
@@ -55,7 +62,7 @@ OTHER_EXTENSIONS = (
 """Switched off where they are installed: they only make the start slower."""
 
 
-def eventually(look: Callable[[], T], timeout: float = 10, what: str = "") -> T:
+def eventually(look: Callable[[], T], timeout: float = PATIENCE, what: str = "") -> T:
     """Look again every 20 ms until `look` gives something true.
 
     Raises:
@@ -142,14 +149,14 @@ class Call:
     """A request that has been sent and not been answered yet."""
 
     def __init__(self, server: Server, method: str, path: str, **params: object) -> None:
-        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)
+        self.connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=2 * PATIENCE)
         target = urllib.parse.urljoin(server.base_url, path) + (
             "?" + urllib.parse.urlencode(params) if params else ""
         )
         self.connection.request(method, target, headers={"Authorization": f"token {server.token}"})
         self.asked = server.port, method, target
 
-    def answer(self, timeout: float = 60) -> Answer:
+    def answer(self, timeout: float = 2 * PATIENCE) -> Answer:
         """Wait for the answer and close the connection."""
         if self.connection.sock is not None:
             self.connection.sock.settimeout(timeout)
@@ -270,7 +277,7 @@ class Server:
         """Run `jupyter server ARGS` with the folders of this server and give what it wrote."""
         command = [sys.executable, "-m", "jupyter_server", *args]
         done = subprocess.run(
-            command, env=self.env, capture_output=True, text=True, check=False, timeout=60
+            command, env=self.env, capture_output=True, text=True, check=False, timeout=PATIENCE
         )
         assert done.returncode == 0, done.stdout + done.stderr
         return done.stdout + done.stderr
@@ -304,7 +311,7 @@ class Server:
     def _client(self) -> httpx.Client:
         url = f"http://127.0.0.1:{self.port}{self.base_url}"
         return httpx.Client(
-            base_url=url, headers={"Authorization": f"token {self.token}"}, timeout=60
+            base_url=url, headers={"Authorization": f"token {self.token}"}, timeout=2 * PATIENCE
         )
 
     def _wait_until_up(self) -> None:
@@ -320,7 +327,7 @@ class Server:
             return False
 
         try:
-            eventually(up, 40, "the server answers GET /api")
+            eventually(up, what="the server answers GET /api")
         except AssertionError:
             self.close()
             raise
@@ -364,7 +371,7 @@ class Server:
                 ):
                     yield process
 
-    def stop(self, timeout: float = 20, how: signal.Signals = signal.SIGTERM) -> Ended:
+    def stop(self, timeout: float = PATIENCE, how: signal.Signals = signal.SIGTERM) -> Ended:
         """Send SIGTERM and tell how the server exited; a second call tells the same."""
         if self.ended is None:
             begin = time.monotonic()
@@ -522,8 +529,12 @@ class Server:
         """The body of `GET .../history`."""
         return self.get(f"api/kernels/{kernel_id}/history")
 
-    def wait(self, kernel_id: str, **params: object) -> httpx.Response:
-        """The answer of `GET .../wait`."""
+    def wait(
+        self, kernel_id: str, timeout: float | str | None = PATIENCE, **params: object
+    ) -> httpx.Response:
+        """The answer of `GET .../wait`; with `timeout=None` the server's own limit holds."""
+        if timeout is not None:
+            params["timeout"] = timeout
         return self.http.get(f"api/kernels/{kernel_id}/wait", params=params or None)
 
     def delete(self, kernel_id: str, expect: int = 204) -> Any:
@@ -534,7 +545,7 @@ class Server:
         """POST a restart."""
         return self.post(f"api/kernels/{kernel_id}/restart", expect=expect)
 
-    def until_dead(self, kernel_id: str, timeout: float = 20) -> dict[str, Any]:
+    def until_dead(self, kernel_id: str, timeout: float = PATIENCE) -> dict[str, Any]:
         """Wait until the kernel is dead by its own status and give that status."""
         answer = self.wait(kernel_id, status="dead", timeout=timeout)
         assert answer.status_code == 200, answer.text
@@ -546,9 +557,9 @@ class Server:
         self.taken_up()
         return call
 
-    def send_wait(self, kernel_id: str, **params: object) -> Call:
+    def send_wait(self, kernel_id: str, timeout: float = PATIENCE, **params: object) -> Call:
         """`GET .../wait`, taken up by the server and not answered yet."""
-        return self.send("GET", f"api/kernels/{kernel_id}/wait", **params)
+        return self.send("GET", f"api/kernels/{kernel_id}/wait", timeout=timeout, **params)
 
     def taken_up(self) -> None:
         """Some round trips: with its one loop, the server has begun what was sent before."""

@@ -17,12 +17,11 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import httpx
 
-if TYPE_CHECKING:
-    from .server import Server
+from .server import PATIENCE, Server
 
 EVENT_STREAM = "text/event-stream"
 """The content type of what is read here."""
@@ -125,7 +124,7 @@ class Stream:
         self._events.put(None)
         self._comments.put(None)
 
-    def next(self, timeout: float = 10) -> Event:
+    def next(self, timeout: float = PATIENCE) -> Event:
         """Wait for the next event that is no comment.
 
         Raises:
@@ -134,7 +133,7 @@ class Stream:
         """
         return self._take(self._events, timeout)
 
-    def comment(self, timeout: float = 20) -> str:
+    def comment(self, timeout: float = PATIENCE) -> str:
         """Wait for the next comment; raises as `next` does."""
         return self._take(self._comments, timeout).data
 
@@ -150,7 +149,7 @@ class Stream:
             raise StreamEnded(f"the stream ended: {self.broken or 'regularly'}")
         return event
 
-    def until(self, wanted: Callable[[Event], bool], timeout: float = 10) -> Event:
+    def until(self, wanted: Callable[[Event], bool], timeout: float = PATIENCE) -> Event:
         """Read on to the first event that is wanted and give it; raises as `next` does."""
         deadline = time.monotonic() + timeout
         seen = []
@@ -165,7 +164,7 @@ class Stream:
         except AssertionError as error:
             raise type(error)(f"{error}; came before: {seen}") from None
 
-    def ended(self, timeout: float = 10) -> list[Event]:
+    def ended(self, timeout: float = PATIENCE) -> list[Event]:
         """Wait for the stream's end and give what came before it."""
         deadline, rest = time.monotonic() + timeout, []
         with contextlib.suppress(StreamEnded):

@@ -61,7 +61,7 @@ def last_words(server: Server, kernel: str) -> dict[str, Any]:
 
 def failed_start(server: Server, kernel: str) -> dict[str, Any]:
     """The status of a kernel that is soon dead by its first process, nothing tried again."""
-    status = server.until_dead(kernel, timeout=10)
+    status = server.until_dead(kernel)
     told = story(changes(server, kernel), "status")
     assert told in (["starting", "connecting", "dead"], ["connecting", "dead"])
     assert (status["generation"], status["restart_count"], status["connected_at"]) == (0, 0, None)

@@ -12,10 +12,10 @@ from collections.abc import Iterable
 from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
+from .server import PATIENCE, Server
+
 if TYPE_CHECKING:
     from jupyter_client.blocking.client import BlockingKernelClient
-
-    from .server import Server
 
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 """The one form of times."""
@@ -91,7 +91,7 @@ def story(seen: Iterable[dict[str, Any]], word: str) -> list[Any]:
 
 
 def reply_to(
-    client: BlockingKernelClient, channel: str, msg_id: str, timeout: float = 20
+    client: BlockingKernelClient, channel: str, msg_id: str, timeout: float = PATIENCE
 ) -> dict[str, Any]:
     """The reply to this request, others dropped."""
     receive = client.get_control_msg if channel == "control" else client.get_shell_msg
@@ -135,7 +135,9 @@ def execute(client: BlockingKernelClient, code: str, subshell_id: str | None = N
     return request(client, "execute_request", content, subshell_id=subshell_id)
 
 
-def heard(client: BlockingKernelClient, state: str, *msg_ids: str, timeout: float = 20) -> None:
+def heard(
+    client: BlockingKernelClient, state: str, *msg_ids: str, timeout: float = PATIENCE
+) -> None:
     """Wait until the kernel has published this state for each of these requests."""
     deadline, missing = time.monotonic() + timeout, set(msg_ids)
     while missing:

@@ -12,7 +12,7 @@ from typing import Any
 
 import websocket
 
-from .server import Server
+from .server import PATIENCE, Server
 
 Event = dict[str, Any]
 
@@ -22,7 +22,7 @@ OURS = "https://events.jupyter.org/kernel_status_ext/"
 class Subscription:
     """A websocket of `GET /api/events/subscribe`, and all of our events that it was told."""
 
-    def __init__(self, server: Server, timeout: float = 20) -> None:
+    def __init__(self, server: Server, timeout: float = PATIENCE) -> None:
         url = f"ws://127.0.0.1:{server.port}{server.base_url}api/events/subscribe"
         header = {"Authorization": f"token {server.token}"}
         self.told: list[Event] = []

@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from .server import Server
+from .server import PATIENCE, Server
 from .sse import Event, Stream, parse
 
 WATCH = "api/kernels/watch"
@@ -103,7 +103,7 @@ class Mirror:
         assert data["revision"] > self.kernels.pop(data["id"])["revision"]
         self.revision = max(self.revision, data["revision"])
 
-    def follow(self, stream: Stream, until: Callable[[], bool], timeout: float = 20) -> None:
+    def follow(self, stream: Stream, until: Callable[[], bool], timeout: float = PATIENCE) -> None:
         """Take events of a stream until something is true."""
 
         def taken(event: Event) -> bool:
