@@ -36,6 +36,10 @@ class Failure:
     evalue: str
 
 
+RunKey = tuple[str, str]
+"""The id of a kernel and that of a run: an id alone may be that of runs on several kernels."""
+
+
 class Run(msgspec.Struct, frozen=True):
     """One run at one moment. Only ``runs.step`` and the ledger make a new one.
 
@@ -86,6 +90,11 @@ class Run(msgspec.Struct, frozen=True):
     """Whether its time was over before its end."""
     end_requested: WorkerEnded | None = None
     """The end of its process that somebody asked for while it was not over."""
+
+    @property
+    def key(self) -> RunKey:
+        """Its kernel's id and its own."""
+        return self.kernel_id, self.run_id
 
     @property
     def has_ended(self) -> bool:

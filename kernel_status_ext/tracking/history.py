@@ -102,11 +102,16 @@ class History:
                 self._news.notify()
             self._noted.put(run)
 
-    async def get(self, run_id: str) -> Run | None:
-        """Look up a run; None if it is not known. Sees all that was noted before."""
+    async def get(self, run_id: str, kernel_id: str | None = None) -> Run | None:
+        """Look up a run; None if it is not known. Sees all that was noted before.
+
+        Args:
+            run_id: Which.
+            kernel_id: On which kernel; None for the first run of this id.
+        """
 
         def question(stacks: Stacks, *, patient: bool) -> Run | None:
-            return stacks.get(run_id, patient=patient)
+            return stacks.get(run_id, kernel_id, patient=patient)
 
         found: Run | None = await self._ask(question, None)
         return found
@@ -125,7 +130,7 @@ class History:
             kernel_id: Only those of this kernel.
             status: Only those that are one of these; none of them if it is empty.
             limit: So many at most.
-            before: Only those that came before the run of this id.
+            before: Only those that came before the run of this id, on this kernel if one is given.
 
         Raises:
             LookupError: ``before`` is not known.

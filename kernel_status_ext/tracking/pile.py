@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from itertools import islice
 
-from ..core.run import Run
+from ..core.run import Run, RunKey
 
 MOST_TEXT = 1 << 26
 """Characters that are kept in all, of code and of errors."""
@@ -26,16 +26,16 @@ class Pile:
         self.limit = limit
         self.dropped = 0
         """How many had to go."""
-        self._runs: dict[str, tuple[int, Run]] = {}
+        self._runs: dict[RunKey, tuple[int, Run]] = {}
         self._text = 0
 
     def __len__(self) -> int:
         """How many there are."""
         return len(self._runs)
 
-    def __contains__(self, run_id: object) -> bool:
+    def __contains__(self, key: object) -> bool:
         """Whether a run is here."""
-        return run_id in self._runs
+        return key in self._runs
 
     def __iter__(self) -> Iterator[tuple[int, Run]]:
         """Give each with its place."""
@@ -45,14 +45,16 @@ class Pile:
         """Give them in the order in which each came first."""
         return [run for _, run in self._runs.values()]
 
-    def get(self, run_id: str) -> tuple[int, Run] | None:
-        """Give one with its place; None if it is not here."""
-        return self._runs.get(run_id)
+    def get(self, run_id: str, kernel_id: str | None = None) -> tuple[int, Run] | None:
+        """Give one with its place, the first if no kernel is named; None if it is not here."""
+        if kernel_id is not None:
+            return self._runs.get((kernel_id, run_id))
+        return next((each for each in self._runs.values() if each[1].run_id == run_id), None)
 
     def put(self, run: Run, place: int = 0) -> None:
         """Add a run, or what is new of it; then drop what is too much."""
-        before = self._runs.get(run.run_id)
-        self._runs[run.run_id] = (place, run)
+        before = self._runs.get(run.key)
+        self._runs[run.key] = (place, run)
         self._text += size(run) - (0 if before is None else size(before[1]))
         while len(self._runs) > self.limit or self._text > MOST_TEXT:
             self._drop()
@@ -64,7 +66,7 @@ class Pile:
 
     def _drop(self) -> None:
         oldest = islice(self._runs.values(), LOOK)
-        ended = (run.run_id for _, run in oldest if run.has_ended)
+        ended = (run.key for _, run in oldest if run.has_ended)
         _, run = self._runs.pop(next(ended, next(iter(self._runs))))
         self._text -= size(run)
         self.dropped += 1

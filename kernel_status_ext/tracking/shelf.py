@@ -18,8 +18,11 @@ from .rows import from_row, micros, text, to_row
 MARK = 0x6B737275
 """The ``application_id`` of a file of ours, "ksru": nobody else's database is written to."""
 
-VERSION = 1
+VERSION = 2
 """The ``user_version`` of this schema."""
+
+ONE_RUN_PER_ID = 1
+"""The version in which an id was that of one run, whichever its kernel."""
 
 PATIENCE = 0.05
 """Seconds that another server's writing is waited for; it takes a thousandth of one."""
@@ -32,7 +35,7 @@ CREATE TABLE runs (
     seq INTEGER PRIMARY KEY AUTOINCREMENT,
     server TEXT NOT NULL,
     noted_at INTEGER NOT NULL,
-    run_id TEXT NOT NULL UNIQUE,
+    run_id TEXT NOT NULL,
     kernel_id TEXT NOT NULL,
     kernel_name TEXT NOT NULL,
     origin TEXT NOT NULL,
@@ -52,7 +55,8 @@ CREATE TABLE runs (
     execution_count INTEGER,
     reason TEXT NOT NULL,
     ename TEXT,
-    evalue TEXT
+    evalue TEXT,
+    UNIQUE (run_id, kernel_id)
 );
 CREATE INDEX runs_of_kernel ON runs(kernel_id, status);
 CREATE INDEX runs_of_status ON runs(status);
@@ -68,8 +72,8 @@ INSERT INTO runs (
     username, timeout, silent, subshell, generation, worker_pid, queued_at, started_at, ended_at,
     execution_count, reason, ename, evalue
 ) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT (run_id) DO UPDATE SET
-    server = excluded.server, noted_at = excluded.noted_at, kernel_id = excluded.kernel_id,
+ON CONFLICT (run_id, kernel_id) DO UPDATE SET
+    server = excluded.server, noted_at = excluded.noted_at,
     kernel_name = excluded.kernel_name, origin = excluded.origin, status = excluded.status,
     session = excluded.session, path = excluded.path, code = excluded.code,
     username = excluded.username, timeout = excluded.timeout, silent = excluded.silent,
@@ -90,7 +94,8 @@ SELECT run_id, kernel_id, kernel_name, origin, status, session, path, code, user
     reason, ename, evalue
 FROM runs WHERE seq = ?
 """
-PLACE = "SELECT seq FROM runs WHERE run_id = ?"
+FIRST_PLACE = "SELECT min(seq) FROM runs WHERE run_id = ?"
+PLACE = "SELECT min(seq) FROM runs WHERE run_id = ? AND kernel_id = ?"
 NEWEST = "SELECT seq FROM runs WHERE seq < ? ORDER BY seq DESC LIMIT ?"
 OF_STATUS = "SELECT seq FROM runs WHERE status = ? AND seq < ? ORDER BY seq DESC LIMIT ?"
 OF_KERNEL = (
@@ -116,6 +121,15 @@ DELETE FROM runs WHERE seq IN (
     SELECT seq FROM runs NOT INDEXED
     WHERE status NOT IN ('queued', 'running') ORDER BY seq LIMIT ?
 )
+"""
+
+
+REKEY = """
+ALTER TABLE runs RENAME TO former;
+DROP INDEX runs_of_kernel;
+DROP INDEX runs_of_status;
+DROP INDEX runs_not_ended;
+DROP INDEX runs_by_age
 """
 
 
@@ -179,15 +193,17 @@ class Shelf:
             written = (self._server, micros(at))
             self._db.executemany(PUT, ((*written, *to_row(run)) for run in runs))
 
-    def place(self, run_id: str) -> int | None:
-        """Say where in the order a run stands; None if it is not here."""
-        found = self._db.execute(PLACE, (text(run_id),)).fetchone()
-        return None if found is None else int(found[0])
+    def place(self, run_id: str, kernel_id: str | None = None) -> int | None:
+        """Say where in the order a run stands, on any kernel the first; None if it is not here."""
+        sql, which = (FIRST_PLACE, [run_id]) if kernel_id is None else (PLACE, [run_id, kernel_id])
+        (place,) = self._db.execute(sql, tuple(map(text, which))).fetchone()
+        return None if place is None else int(place)
 
-    def get(self, run_id: str) -> Run | None:
-        """Read one run; None if it is not here."""
-        place = self.place(run_id)
-        return None if place is None else next(self._read([place]), None)
+    def get(self, run_id: str, kernel_id: str | None = None) -> tuple[int, Run] | None:
+        """Read one run with its place, on any kernel the first; None if it is not here."""
+        place = self.place(run_id, kernel_id)
+        run = None if place is None else next(self._read([place]), None)
+        return None if place is None or run is None else (place, run)
 
     def find(self, wish: Wish, below: int = BEYOND) -> list[tuple[int, Run]]:
         """Read the newest runs that are wanted, with their places.
@@ -262,6 +278,7 @@ class Shelf:
             is_ours = self._is_ours()
         if not is_ours:
             self._make()
+        self._rekey()
         # Before this, nothing was written: it could be somebody else's file.
         mode = self._db.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
@@ -276,7 +293,7 @@ class Shelf:
         if mark != MARK:
             raise UnfitError("it is a database of something else")
         version = self._number("PRAGMA user_version")
-        if version != VERSION:
+        if version not in (ONE_RUN_PER_ID, VERSION):
             raise UnfitError(f"its schema is version {version}, this is made for version {VERSION}")
         return True
 
@@ -286,10 +303,28 @@ class Shelf:
             # Another server may have made it meanwhile.
             if self._is_ours():
                 return
-            for statement in SCHEMA.split(";"):
-                self._db.execute(statement)
+            self._lay_out()
             self._db.execute(f"PRAGMA application_id = {MARK}")
-            self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _lay_out(self) -> None:
+        for statement in SCHEMA.split(";"):
+            self._db.execute(statement)
+        self._db.execute(f"PRAGMA user_version = {VERSION}")
+
+    def _rekey(self) -> None:
+        """Have a file of the version before hold several runs of one id, too."""
+        if self._number("PRAGMA user_version") != ONE_RUN_PER_ID:
+            return
+        self._db.execute("BEGIN IMMEDIATE")
+        with self._db:
+            # Another server may have done so meanwhile.
+            if self._number("PRAGMA user_version") != ONE_RUN_PER_ID:
+                return
+            for statement in REKEY.split(";"):
+                self._db.execute(statement)
+            self._lay_out()
+            self._db.execute("INSERT INTO runs SELECT * FROM former")
+            self._db.execute("DROP TABLE former")
 
 
 def is_busy(error: Exception) -> bool:

@@ -17,7 +17,7 @@ from operator import itemgetter
 
 from msgspec import structs
 
-from ..core.run import Run
+from ..core.run import Run, RunKey
 from ..core.words import RunStatus
 from . import place
 from .pile import Pile, size
@@ -83,10 +83,10 @@ class Stacks:
         self._keep, self._log, self._now = keep, log, now
         self._vault = Vault(path, log, self._carry)
         self._aside = Pile(MOST_WAITING if self._vault.is_kept else self._room)
-        self._outdated: set[str] = set()
+        self._outdated: set[RunKey] = set()
         """Runs of which the file has an older news than memory has, or had."""
         self._places = count(BEYOND)
-        self._active: dict[str, Run] = {}
+        self._active: dict[RunKey, Run] = {}
         """What the file believes to be running here."""
         self._told_dropped = False
         self._written = 0
@@ -117,23 +117,20 @@ class Stacks:
         if self._vault.is_kept and self._aside.dropped:
             self.tell_dropped()
 
-    def get(self, run_id: str, *, patient: bool = True) -> Run | None:
+    def get(self, run_id: str, kernel_id: str | None = None, *, patient: bool = True) -> Run | None:
         """Look up a run; None if it is not known.
 
         Args:
             run_id: Which.
+            kernel_id: On which kernel; None for the first run of this id.
             patient: Whether the file can be waited for.
 
         Raises:
             BusyError: It must be.
         """
         self._settle()
-        kept = None
-        if run_id not in self._aside and run_id not in self._outdated:
-            kept = self._vault.read(lambda file: file.get(run_id), None, patient=patient)
-        # If the file was given up just now, it came here.
-        here = self._aside.get(run_id)
-        return kept if here is None else here[1]
+        found = self._found(run_id, kernel_id, patient=patient)
+        return None if found is None else found[1]
 
     def find(self, wish: Wish, before: str | None, *, patient: bool = True) -> list[Run]:
         """Look up the newest runs that are wanted.
@@ -148,11 +145,13 @@ class Stacks:
             LookupError: ``before`` is not known.
         """
         self._settle()
-        below = 2 * BEYOND - 1 if before is None else self._place(before, patient=patient)
+        below = 2 * BEYOND - 1
+        if before is not None:
+            below = self._place(before, wish.kernel_id, patient=patient)
         more = replace(wish, limit=wish.limit + len(self._outdated))
         none: list[tuple[int, Run]] = []
         kept = self._vault.read(lambda file: file.find(more, below), none, patient=patient)
-        found = [each for each in kept if each[1].run_id not in self._outdated]
+        found = [each for each in kept if each[1].key not in self._outdated]
         found += [each for each in self._aside if each[0] < below and wish.holds(each[1])]
         return [run for _, run in nlargest(wish.limit, found, key=itemgetter(0))]
 
@@ -212,36 +211,47 @@ class Stacks:
             return False
         self._written += len(runs)
         for run in runs:
-            self._active[run.run_id] = run
+            self._active[run.key] = run
             if run.has_ended:
-                del self._active[run.run_id]
+                del self._active[run.key]
         return True
 
     def _carry(self) -> None:
         """Keep in memory what has not ended, for the file is given up."""
         self._aside.limit = self._room
         for run in self._active.values():
-            if run.run_id not in self._aside:
+            if run.key not in self._aside:
                 self._put_aside(run)
 
     def _put_aside(self, run: Run) -> None:
-        known = self._aside.get(run.run_id)
+        known = self._aside.get(run.run_id, run.kernel_id)
         if known is None:
-            where = self._vault.read(lambda file: file.place(run.run_id), None)
+            where = self._vault.read(lambda file: file.place(run.run_id, run.kernel_id), None)
             if where is not None:
-                self._outdated.add(run.run_id)
+                self._outdated.add(run.key)
         else:
             where = known[0]
         self._aside.put(run, next(self._places) if where is None else where)
 
-    def _place(self, run_id: str, *, patient: bool) -> int:
-        known = self._aside.get(run_id)
-        if known is not None:
-            return known[0]
-        where = self._vault.read(lambda file: file.place(run_id), None, patient=patient)
-        if where is None or run_id in self._outdated:
+    def _place(self, run_id: str, kernel_id: str | None, *, patient: bool) -> int:
+        found = self._found(run_id, kernel_id, patient=patient)
+        if found is None:
             raise LookupError(f"No run {run_id} is known.")
-        return where
+        return found[0]
+
+    def _found(
+        self, run_id: str, kernel_id: str | None, *, patient: bool
+    ) -> tuple[int, Run] | None:
+        """Look up a run with its place; on any kernel the first of this id."""
+        kept, here = None, self._aside.get(run_id, kernel_id)
+        if here is None or kernel_id is None:
+            patient = patient and here is None
+            kept = self._vault.read(lambda file: file.get(run_id, kernel_id), None, patient=patient)
+        # If the file was given up just now, it came here.
+        here = self._aside.get(run_id, kernel_id)
+        if kept is None or kept[1].key in self._outdated or kept[1].key in self._aside:
+            return here
+        return kept if here is None else min(kept, here, key=itemgetter(0))
 
     def _settle(self) -> None:
         """Tell of the runs whose server lives no more that they are lost."""
@@ -253,7 +263,7 @@ class Stacks:
     def _unfinished(self, server: str) -> list[Run]:
         none: list[Run] = []
         runs = self._vault.read(lambda file: file.unfinished(server), none)
-        return [run for run in runs if run.run_id not in self._outdated]
+        return [run for run in runs if run.key not in self._outdated]
 
 
 def _portions(runs: list[Run]) -> Iterator[list[Run]]:

@@ -56,9 +56,9 @@ class Kept:
         for run in runs:
             self.history.note(run)
 
-    def get(self, run_id: str) -> Run | None:
+    def get(self, run_id: str, kernel_id: str | None = None) -> Run | None:
         """Look up one."""
-        return answer(self.history.get(run_id))
+        return answer(self.history.get(run_id, kernel_id))
 
     def find(self, **wish: Any) -> list[str]:
         """Look up the ids of some."""

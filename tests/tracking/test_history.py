@@ -21,7 +21,7 @@ from msgspec.structs import replace
 from support.histories import Kept, Server, answer, database, now, run_of
 from support.server import eventually
 
-from kernel_status_ext.core.run import ENDED, Failure, Origin, Run
+from kernel_status_ext.core.run import ENDED, Failure, Origin, Run, RunKey
 from kernel_status_ext.core.words import RunStatus
 from kernel_status_ext.tracking import history as history_module
 from kernel_status_ext.tracking import pile, place, presence, rows, shelf, stacks, vault
@@ -178,7 +178,7 @@ class Model:
     """What a history promises, as a list."""
 
     def __init__(self) -> None:
-        self.runs: dict[str, Run] = {}
+        self.runs: dict[RunKey, Run] = {}
 
     def find(
         self,
@@ -188,16 +188,26 @@ class Model:
         before: str | None = None,
     ) -> list[Run] | None:
         """Give what is wanted; None if `before` is not known."""
-        order = list(self.runs)
-        if before is not None and before not in order:
-            return None
-        earlier = order[: None if before is None else order.index(before)]
-        wanted = (self.runs[run_id] for run_id in reversed(earlier))
+        order = list(self.runs.values())
+        if before is not None:
+            first = self.get(before, kernel_id)
+            if first is None:
+                return None
+            order = order[: order.index(first)]
+        wanted = reversed(order)
         return [
             run
             for run in wanted
             if kernel_id in (None, run.kernel_id) and (status is None or run.status in status)
         ][:limit]
+
+    def get(self, run_id: str, kernel_id: str | None = None) -> Run | None:
+        """Give the first run of an id, on a kernel or any."""
+        runs = self.runs.values()
+        return next(
+            (run for run in runs if run.run_id == run_id and kernel_id in (None, run.kernel_id)),
+            None,
+        )
 
 
 async def compare(kept: Kept, steps: list[Run | dict]) -> None:
@@ -206,7 +216,7 @@ async def compare(kept: Kept, steps: list[Run | dict]) -> None:
     for step in steps:
         if isinstance(step, Run):
             kept.note(step)
-            model.runs[step.run_id] = step
+            model.runs[step.key] = step
             continue
         expected = model.find(**step)
         try:
@@ -214,8 +224,9 @@ async def compare(kept: Kept, steps: list[Run | dict]) -> None:
         except LookupError:
             found = None
         assert found == expected
-    for run_id in (*model.runs, "r99"):
-        assert await kept.history.get(run_id) == model.runs.get(run_id)
+    for kernel_id, run_id in (*model.runs, ("k0", "r99")):
+        assert await kept.history.get(run_id) == model.get(run_id)
+        assert await kept.history.get(run_id, kernel_id) == model.runs.get((kernel_id, run_id))
 
 
 @settings(max_examples=15, deadline=None)
@@ -495,7 +506,7 @@ def later_version(path: Path) -> None:
     [
         (no_database, "file is not a database"),
         (other_database, "it is a database of something else"),
-        (later_version, "its schema is version 99, this is made for version 1"),
+        (later_version, "its schema is version 99, this is made for version 2"),
         (Path.mkdir, "it is no plain file"),
     ],
 )
@@ -701,6 +712,41 @@ def test_much_at_once_is_written_in_portions(
     assert kept.find(limit=2) == ["r6", "r5"]
     assert rows_of(path) == [f"r{n}" for n in range(7)]
     assert max(portions) == (2 if name == "BATCH" else 3)
+
+
+@pytest.mark.parametrize("where", ["file", ":memory:"])
+def test_one_id_on_two_kernels_is_that_of_two_runs(opened: Open, path: Path, where: str) -> None:
+    """Each has its place and its end; without a kernel the first is meant."""
+    kept = opened(path if where == "file" else where)
+    first, second = run_of("a"), run_of("a", kernel_id="other", status=RunStatus.RUNNING)
+    kept.note(first, second)
+    assert (kept.get("a"), kept.get("a", "k"), kept.get("a", "other")) == (first, first, second)
+    ended = run_of("a", status=RunStatus.OK)
+    kept.note(ended, run_of("b", kernel_id="other"))
+    assert (kept.get("a"), kept.get("a", "other")) == (ended, second)
+    assert kept.find(kernel_id="other", before="b") == ["a"]
+    assert kept.find(kernel_id="other", before="a") == []
+
+
+def test_a_file_of_the_version_before_is_kept(opened: Open, path: Path) -> None:
+    """There an id was that of one run; what it holds is found, and a second run fits in."""
+    path.parent.mkdir()
+    Shelf(path, "0" * 32).close()
+    with database(path) as db:
+        db.execute("DROP TABLE runs")
+        unique = shelf.SCHEMA.replace("run_id TEXT NOT NULL", "run_id TEXT NOT NULL UNIQUE")
+        for statement in unique.replace(",\n    UNIQUE (run_id, kernel_id)", "").split(";"):
+            db.execute(statement)
+        columns = "server, noted_at, run_id, kernel_id, kernel_name, origin, status"
+        row = "'nobody', 1 << 60, 'a', 'k', 'p', 'api', 'ok', 0, '', ''"
+        db.execute(f"INSERT INTO runs ({columns}, silent, subshell, reason) VALUES ({row})")
+        db.execute("PRAGMA user_version = 1")
+    kept = opened()
+    kept.note(run_of("a", kernel_id="other"))
+    assert kept.get("a") == run_of("a", status=RunStatus.OK)
+    assert kept.find() == ["a", "a"]
+    assert rows_of(path, "SELECT seq FROM runs ORDER BY seq") == [1, 2]
+    assert kept.logged == []
 
 
 def test_what_memory_has_let_go_is_not_told_as_it_was_before(
@@ -980,6 +1026,7 @@ def test_a_look_among_many_is_one_by_index(path: Path) -> None:
     for wish in (Wish(), Wish("k"), Wish("k", words), Wish(status=words), Wish(status=ENDED)):
         shelf_of_one.find(wish)
     shelf_of_one.get("a")
+    shelf_of_one.get("a", "k")
     shelf_of_one.writers()
     shelf_of_one.unfinished("a")
     shelf_of_one.forget(now(), 5, 10)
