@@ -95,7 +95,13 @@ class KernelStatusApp(ExtensionApp):
         1_000_000, min=0, help="Runs that are kept; the oldest go first; 0: all."
     ).tag(config=True)
 
-    record_code = Bool(True, help="Record the code of runs.").tag(config=True)
+    history_bytes = Integer(
+        1 << 30, min=0, help="Bytes of that file; the oldest runs go first; 0: no such limit."
+    ).tag(config=True)
+
+    record_code = Bool(True, help="Record the code of runs, and what their errors say.").tag(
+        config=True
+    )
 
     code_limit = Integer(65536, min=0, help="Bytes that are recorded of a run's code.").tag(
         config=True
@@ -131,7 +137,7 @@ class KernelStatusApp(ExtensionApp):
                 max_dead_kernels=self.max_dead_kernels,
                 rhythm=Rhythm(self.heartbeat_interval, self.unresponsive_after),
                 history_path=self.history_path,
-                keep=Keep(self.history_days, self.history_runs),
+                keep=Keep(self.history_days, self.history_runs, self.history_bytes),
                 recording=Recording(self.record_code, self.code_limit),
             )
             self.supervisor = Supervisor(settings, self.log)

@@ -6,7 +6,7 @@ Cheap by design (docs/explanation/architecture.md): a header is all that is read
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Annotated, TypeVar
 
 import msgspec
 
@@ -41,12 +41,18 @@ Tracked = Callable[[str | None], bool]
 """``MappingKernelManager.track_message_type``: whether a type counts as the user's activity."""
 
 
+ID_LENGTH = 256
+"""Characters of an id, or of a type; what has longer ones is not followed."""
+
+Id = Annotated[str, msgspec.Meta(max_length=ID_LENGTH)]
+
+
 class Header(msgspec.Struct, frozen=True):
     """The fields of a header or parent header that are looked at."""
 
-    msg_type: str | None = None
-    msg_id: str | None = ""
-    subshell_id: str | None = None
+    msg_type: Id | None = None
+    msg_id: Id | None = ""
+    subshell_id: Id | None = None
     version: str | None = None
     """The protocol's."""
 

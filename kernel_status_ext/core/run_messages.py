@@ -17,6 +17,21 @@ from .words import RunStatus
 
 JSON = dict[str, Any]
 
+ERROR_LIMIT = 16 << 10
+"""Bytes of a failure's name, and of its value, that are kept of it."""
+
+
+def cut(text: str, limit: int) -> str:
+    """Return as much of a text as fits into so many bytes, cut between two characters.
+
+    >>> cut("aé", 2), cut("aé", 3)
+    ('a', 'aé')
+    """
+    if 4 * len(text) <= limit:
+        return text
+    # A character takes a byte at least: what is a thousand times longer is not encoded whole.
+    return text[:limit].encode("utf-8", "replace")[:limit].decode("utf-8", "ignore")
+
 
 def read_content(raw: bytes) -> JSON:
     """Read a content as ``jupyter_client.session`` does, bytes that are no text replaced.
@@ -87,7 +102,9 @@ def read_error(content: JSON, instead: str | None = None) -> Error:
     if instead is not None:
         # jupyter_server 2.21, ZMQChannelsWebsocketConnection._on_error, in its words
         return Error(Failure("ExecutionError", "Execution error"), instead and f"{instead}\n")
-    failure = Failure(_text(content, "ename"), _text(content, "evalue"))
+    failure = Failure(
+        cut(_text(content, "ename"), ERROR_LIMIT), cut(_text(content, "evalue"), ERROR_LIMIT)
+    )
     lines = content.get("traceback")
     told = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
     return Error(failure, f"{told or f'{failure.ename}: {failure.evalue}'}\n")

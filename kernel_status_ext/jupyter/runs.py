@@ -9,6 +9,7 @@ from jupyter_core.utils import ensure_async
 
 from ..core.model import Kernel
 from ..core.routing import Routing
+from ..core.run import Run
 from ..tracking.desk import Desk
 from ..tracking.errands import Errands
 from ..tracking.history import History
@@ -45,9 +46,12 @@ class Runs:
         self._charge_of = charge_of
         self.ledger = Ledger(tracker, settings.recording, self._session_of, log)
         self.history = History(settings.history_path, settings.keep, log, tracker.now)
-        self.ledger.listen(self.history.note)
+        self.ledger.listen(self._note)
         self.errands = Errands(tracker, self.ledger, self.desk_of, self._interrupt, log)
         self.stragglers = Stragglers(tracker, self.ledger, self.desk_of)
+
+    def _note(self, run: Run) -> None:
+        self.history.note(self.ledger.recording.of_run(run))
 
     def reading(self, kernel: Kernel) -> RunReading:
         """Make the readers for the runs of a process."""

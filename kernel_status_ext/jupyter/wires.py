@@ -6,6 +6,7 @@ from collections.abc import Callable
 from datetime import datetime
 from functools import partial
 
+from ..core.messages import ID_LENGTH
 from ..tracking.wire import Wire
 from .charge import Charge
 from .sockets import RECONNECT_PATIENTLY, connect
@@ -29,7 +30,7 @@ def make_wire(charge: Charge, now: Callable[[], datetime]) -> Wire:
         mapping.last_kernel_activity = manager.last_activity = now()
 
     def on_reply(protocol: str) -> None:
-        charge.protocol = protocol
+        charge.protocol = protocol[:ID_LENGTH]
 
     return Wire(
         kernel_id=charge.kernel_id,

@@ -22,7 +22,7 @@ from ..core.words import RunStatus
 from .pile import Pile
 from .shelf import Wish
 from .stacks import MOST_WAITING, Keep, Stacks
-from .vault import RETRY, BusyError
+from .vault import IN_MEMORY, RETRY, BusyError
 
 __all__ = ["History", "Keep"]
 
@@ -82,7 +82,7 @@ class History:
             log: Where it is said, once, that there can be no file.
             now: Tells the time, timezone-aware; called in the thread.
         """
-        self._open = partial(Stacks, path, keep, log, now)
+        self._open = partial(Stacks, keep=keep, log=log, now=now)
         self._path, self._log = path, log
         self._news = threading.Condition()
         # What follows is shared with the thread and touched while holding that.
@@ -173,15 +173,54 @@ class History:
     # -- in the thread -------------------------------------------------------------------------
 
     def _run(self) -> None:
-        stacks = self._open()
-        waiting: list[Asked] = []
+        stacks, waiting = self._opened(), list[Asked]()
         try:
-            stacks.save([])
+            self._save(stacks, [])
             while not self._is_time_to_end(stacks):
                 waiting = self._turn(stacks, waiting)
         finally:
-            stacks.close()
-            self._end(waiting)
+            try:
+                stacks.close()
+            finally:
+                self._end(waiting)
+
+    def _opened(self) -> Stacks:
+        try:
+            return self._open(self._path)
+        except Exception:  # noqa: BLE001
+            # A boundary: whatever such a path is, runs are kept.
+            self._log.exception("The history of runs in %s is in memory only", self._path)
+            return self._open(IN_MEMORY)
+
+    def _save(self, stacks: Stacks, noted: list[Run]) -> None:
+        try:
+            stacks.save(noted)
+        except Exception as error:  # noqa: BLE001
+            # A boundary: this thread has no one to raise it to, and must go on to answer.
+            self._log.exception("The history of runs in %s could not be written", self._path)
+            stacks.give_up(error)
+            stacks.save(noted)
+
+    def _tidy(self, stacks: Stacks) -> None:
+        try:
+            stacks.tidy()
+        except Exception:  # noqa: BLE001
+            # A boundary: likewise.
+            self._log.exception("The history of runs in %s could not be tidied", self._path)
+
+    def _answered(self, asked: Asked, stacks: Stacks) -> bool:
+        """Answer a question; returns whether it was."""
+        try:
+            asked.tell(asked.question(stacks, patient=time.monotonic() < asked.until))
+        except LookupError as error:
+            asked.tell(None, error)
+        except BusyError:
+            return False
+        except Exception as error:  # noqa: BLE001
+            # A boundary: whoever asked is told, and nobody waits for ever.
+            self._log.exception("The history of runs in %s could not be read", self._path)
+            asked.tell(None, error)
+        return True
 
     def _is_time_to_end(self, stacks: Stacks) -> bool:
         with self._news:
@@ -192,11 +231,11 @@ class History:
     def _turn(self, stacks: Stacks, waiting: list[Asked]) -> list[Asked]:
         """Write what was noted, then answer; returns the questions that have to wait."""
         noted, asked = self._take(stacks, RETRY if waiting else stacks.due())
-        stacks.save(noted.runs())
+        self._save(stacks, noted.runs())
         if noted.dropped:
             stacks.tell_dropped()
-        unanswered = [each for each in (*waiting, *asked) if not _answered(each, stacks)]
-        stacks.tidy()
+        unanswered = [each for each in (*waiting, *asked) if not self._answered(each, stacks)]
+        self._tidy(stacks)
         return unanswered
 
     def _take(self, stacks: Stacks, timeout: float | None) -> tuple[Pile, list[Asked]]:
@@ -224,14 +263,3 @@ class History:
             self._asked = []
         for each in waiting:
             each.tell(each.otherwise)
-
-
-def _answered(asked: Asked, stacks: Stacks) -> bool:
-    """Answer a question; returns whether it was."""
-    try:
-        asked.tell(asked.question(stacks, patient=time.monotonic() < asked.until))
-    except LookupError as error:
-        asked.tell(None, error)
-    except BusyError:
-        return False
-    return True

@@ -32,6 +32,7 @@ from ..core.model import Kernel, Terminated, Termination
 from ..core.routing import Sender
 from ..core.run import (
     EndRequested,
+    Failure,
     Origin,
     ReplyMissed,
     Run,
@@ -45,7 +46,7 @@ from ..core.run import (
     ShellMovedOn,
     WorkerEnded,
 )
-from ..core.runs import step
+from ..core.runs import raised, step
 from ..core.words import RequestedBy, RunStatus, Status
 from .tracker import Change, Tracker
 
@@ -71,7 +72,17 @@ class Recording:
         """Return as much of a code as is recorded, cut between two characters."""
         if not self.code:
             return None
-        return code.encode("utf-8", "replace")[: self.limit].decode("utf-8", "ignore")
+        shown = code[: self.limit].encode("utf-8", "replace")
+        return shown[: self.limit].decode("utf-8", "ignore")
+
+    def of_run(self, run: Run) -> Run:
+        """Return a run as it is written down: where code is not, what it raised with is neither."""
+        if self.code or run.error is None:
+            return run
+        bare = Failure(run.error.ename, "")
+        # The sentence quotes it.
+        reason = raised(bare) if run.reason == raised(run.error) else run.reason
+        return replace(run, error=bare, reason=reason)
 
 
 Session = tuple[str | None, str | None]
@@ -199,7 +210,7 @@ class Ledger:
             self._feed_kernel(run.kernel_id, kind, run_id=run.run_id)
         if run.has_ended:
             del self._active[run.run_id]
-            self._ended[run.run_id] = replace(run, code=None)
+            self._ended[run.run_id] = replace(run, code=None, error=None)
             while len(self._ended) > REMEMBERED:
                 self._ended.popitem(last=False)
             kernel = self._tracker.get(run.kernel_id)

@@ -7,8 +7,8 @@ from itertools import islice
 
 from ..core.run import Run, RunKey
 
-MOST_TEXT = 1 << 26
-"""Characters that are kept in all, of code and of errors."""
+MOST_TEXT = 1 << 24
+"""Characters that are kept in all, of code and of errors; each takes four bytes at most."""
 
 LOOK = 100
 """Among so many of the oldest, one that ended is dropped first; or else the oldest."""
@@ -74,5 +74,5 @@ class Pile:
 
 def size(run: Run) -> int:
     """Count the characters of what may be long in a run."""
-    error = 0 if run.error is None else len(run.error.evalue)
-    return len(run.code or "") + len(run.reason) + error
+    error = 0 if run.error is None else len(run.error.ename) + len(run.error.evalue)
+    return len(run.code or "") + len(run.path or "") + len(run.reason) + error

@@ -35,7 +35,7 @@ COPYING = frozenset({"apfs", "bcachefs", "btrfs", "zfs"})
 SIDE_FILES = ("-wal", "-shm", "-journal")
 """What SQLite puts beside a file; it gives them the file's mode."""
 
-OWNER_ONLY = 0o600
+OWNER_ONLY, OWNER_ENTERS = 0o600, 0o700
 
 ROOM = 16 << 20
 """Bytes that must be free on the disk: what SQLite may need until the next look."""
@@ -69,16 +69,40 @@ def make_file(path: Path) -> None:
         tighten(path)
 
 
+def make_folder(path: Path) -> None:
+    """Make a folder, and those that it is in, that only their owner may enter; keep what exists.
+
+    Raises:
+        OSError: One of them cannot be made.
+    """
+    # ``Path.mkdir(parents=True)`` gives its mode to the last one only.
+    for each in reversed([path, *path.parents]):
+        if not each.is_dir():
+            with suppress(FileExistsError):  # Another server makes it just now.
+                each.mkdir(OWNER_ENTERS)
+                each.chmod(OWNER_ENTERS)  # Whatever the umask is.
+    if not path.is_dir():
+        raise NotADirectoryError(f"{path} is no folder")
+
+
 def prepare(path: Path) -> None:
     """Make the folder of a history, and its file.
 
     Raises:
-        OSError: One of them cannot be made, or there is no plain file.
+        OSError: One of them cannot be made, there is no plain file, or it is somebody else's.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(path.parent)
     make_file(path)
     if not path.is_file():
         raise FileExistsError("it is no plain file")
+    if not _is_own(path):
+        raise PermissionError("it belongs to another user")
+
+
+def _is_own(path: Path) -> bool:
+    """Whether a file is this user's; on Windows that is not a matter of a number."""
+    own = getattr(os, "geteuid", None)
+    return own is None or path.stat().st_uid == own()
 
 
 def tighten(path: Path) -> None:

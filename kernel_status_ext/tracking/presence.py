@@ -14,7 +14,7 @@ import uuid
 from contextlib import closing, suppress
 from pathlib import Path
 
-from .place import make_file
+from .place import make_file, make_folder
 
 FRESH = 1.0
 """Seconds for which a server that lived is believed to live."""
@@ -53,7 +53,7 @@ class Presence:
         """
         if self._lock is not None:
             return
-        self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(self._folder)
         for _ in range(TRIES):
             if self._announced():
                 return

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable
 from datetime import datetime, timedelta, timezone
 from typing import Any
@@ -61,15 +60,40 @@ WRITE: dict[str, Cell] = {
     "reason": text,
 }
 
-# How those are read that SQLite does not give back as they were.
+
+class DamagedRow(Exception):
+    """What a row holds is none of what is written here; it costs that row."""
+
+
+def _exactly(kind: type) -> Cell:
+    """Read a value of one type: any column of SQLite may hold any other."""
+
+    def read(value: object) -> object:
+        if type(value) is not kind:
+            raise TypeError(f"{type(value).__name__} is no {kind.__name__}")
+        return value
+
+    return read
+
+
+_text, _whole = _exactly(str), _exactly(int)
+
 READ: dict[str, Cell] = {
+    **dict.fromkeys(WRITE, _text),
     "origin": Origin,
     "status": RunStatus,
+    "timeout": _exactly(float),
     "silent": bool,
+    "generation": _whole,
+    "worker_pid": _whole,
     "queued_at": moment,
     "started_at": moment,
     "ended_at": moment,
+    "execution_count": _whole,
 }
+"""How each is read."""
+
+NEVER_NULL = ("run_id", "kernel_id", "kernel_name", "origin", "status", "subshell", "reason")
 
 
 def to_row(run: Run) -> tuple[Any, ...]:
@@ -86,14 +110,15 @@ def from_row(row: tuple[Any, ...]) -> Run:
     """Make the run of such values.
 
     Raises:
-        sqlite3.DatabaseError: They are none that were written here.
+        DamagedRow: They are none that were written here.
     """
     *values, ename, evalue = row
     fields: dict[str, Any] = dict(zip(WRITE, values, strict=True))
     try:
         for name, read in READ.items():
-            if fields[name] is not None:
+            if fields[name] is not None or name in NEVER_NULL:
                 fields[name] = read(fields[name])
-    except (OverflowError, TypeError, ValueError) as error:
-        raise sqlite3.DatabaseError(f"what it holds of a run is damaged ({error})") from error
-    return Run(**fields, error=None if ename is None else Failure(ename, evalue))
+        error = None if ename is None else Failure(_text(ename), _text(evalue))
+    except (OverflowError, TypeError, ValueError) as wrong:
+        raise DamagedRow(str(wrong)) from wrong
+    return Run(**fields, error=error)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ..core.run import Run
 from ..core.words import RunStatus
-from .rows import from_row, micros, text, to_row
+from .rows import DamagedRow, from_row, micros, text, to_row
 
 MARK = 0x6B737275
 """The ``application_id`` of a file of ours, "ksru": nobody else's database is written to."""
@@ -26,6 +26,15 @@ ONE_RUN_PER_ID = 1
 
 PATIENCE = 0.05
 """Seconds that another server's writing is waited for; it takes a thousandth of one."""
+
+INCREMENTAL = 2
+"""The ``auto_vacuum`` of a file that can be made shorter in steps."""
+
+FREED_AT_ONCE = 1000
+"""Pages that are given back to the disk at once, of those that hold nothing any more."""
+
+LOG_BYTES = 16 << 20
+"""Bytes of SQLite's write-ahead log that stay on the disk when they are not needed."""
 
 BEYOND = 1 << 62
 """Larger than the place of any run of a file."""
@@ -167,7 +176,11 @@ class Shelf:
         """
         self._path = path
         self._server = server
+        self.damaged = 0
+        """How often a row was met that cannot be read."""
         self._db = sqlite3.connect(path, timeout=PATIENCE, isolation_level=None)
+        # Bytes that are no text cost what they stand for, and nothing else.
+        self._db.text_factory = lambda raw: raw.decode("utf-8", "replace")
         try:
             self._set_up()
             self._file = path.stat()
@@ -202,8 +215,8 @@ class Shelf:
     def get(self, run_id: str, kernel_id: str | None = None) -> tuple[int, Run] | None:
         """Read one run with its place, on any kernel the first; None if it is not here."""
         place = self.place(run_id, kernel_id)
-        run = None if place is None else next(self._read([place]), None)
-        return None if place is None or run is None else (place, run)
+        found = [] if place is None else self._read([place])
+        return found[0] if found else None
 
     def find(self, wish: Wish, below: int = BEYOND) -> list[tuple[int, Run]]:
         """Read the newest runs that are wanted, with their places.
@@ -212,37 +225,77 @@ class Shelf:
             wish: Which.
             below: Only those that came before this place.
         """
-        self._db.execute("BEGIN")
-        with self._db:
-            places = nlargest(wish.limit, self._places(wish, below))
-            return list(zip(places, self._read(places), strict=True))
+        found: list[tuple[int, Run]] = []
+        while (missing := wish.limit - len(found)) > 0:
+            places = nlargest(missing, self._places(wish, below))
+            if not places:
+                break
+            # Some may be damaged, or forgotten meanwhile: then there are others further down.
+            found += self._read(places)
+            below = places[-1]
+        return found
 
     def writers(self) -> list[str]:
         """Name the servers that have runs here that have not ended."""
-        return [server for (server,) in self._db.execute(WRITERS)]
+        return [server for (server,) in self._db.execute(WRITERS) if isinstance(server, str)]
 
     def unfinished(self, server: str) -> list[Run]:
         """Read the runs of a server that have not ended."""
         places = [place for (place,) in self._db.execute(UNFINISHED, (server,)).fetchall()]
-        return list(self._read(places))
+        return [run for _, run in self._read(places)]
 
-    def forget(self, before: datetime | None, keep: int | None, batch: int) -> bool:
-        """Remove some runs that ended, oldest first.
+    def forget_old(self, before: datetime, batch: int) -> bool:
+        """Remove runs that ended and whose last news came earlier.
 
         Args:
-            before: Those whose last news came earlier; None for no such limit.
-            keep: As many are kept; None for no such limit.
+            before: Than this.
             batch: So many at a time.
 
         Returns:
             Whether there may be more to remove.
         """
-        removed = 0
-        if before is not None:
-            removed = self._db.execute(FORGET_OLD, (micros(before), batch)).rowcount
-        if keep is not None and (excess := self._excess(keep)) > 0:
-            removed = max(removed, self._db.execute(FORGET_FIRST, (min(excess, batch),)).rowcount)
-        return removed == batch
+        return self._db.execute(FORGET_OLD, (micros(before), batch)).rowcount == batch
+
+    def forget_beyond(self, keep: int, batch: int) -> bool:
+        """Remove the oldest runs that ended, where there are more than are kept.
+
+        Args:
+            keep: So many are.
+            batch: So many at a time.
+
+        Returns:
+            Whether there may be more to remove.
+        """
+        excess = min(self._excess(keep), batch)
+        return excess > 0 and self._db.execute(FORGET_FIRST, (excess,)).rowcount == batch
+
+    def forget_larger(self, size: int, batch: int) -> bool:
+        """Remove the oldest runs that ended, where the file would be larger than it may be.
+
+        Args:
+            size: Bytes that it may have.
+            batch: So many at a time.
+
+        Returns:
+            Whether there may be more to remove.
+        """
+        most = size // self._number("PRAGMA page_size")
+        pages = self._number("PRAGMA page_count")
+        used = pages - self._number("PRAGMA freelist_count")
+        if used > most:
+            share = self._number(SPAN) * (used - most) // used + 1
+            return self._db.execute(FORGET_FIRST, (min(share, batch),)).rowcount > 0
+        return pages > most and self._gave_back()
+
+    def _gave_back(self) -> bool:
+        """Give pages that hold nothing back to the disk; returns whether there were any."""
+        if self._number("PRAGMA auto_vacuum") != INCREMENTAL:
+            # A file of an earlier release: what is free there is used again.
+            return False
+        self._db.execute(f"PRAGMA incremental_vacuum({FREED_AT_ONCE})").fetchall()
+        # Only then is the file itself shorter.
+        self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return True
 
     def _excess(self, keep: int) -> int:
         """Count what is too much; the count itself reads all, so it is not made in vain."""
@@ -266,10 +319,22 @@ class Shelf:
         rows = (self._db.execute(sql, (*which, below, wish.limit)) for sql, which in wanted)
         return (place for (place,) in chain.from_iterable(rows))
 
-    def _read(self, places: Iterable[int]) -> Iterator[Run]:
+    def _read(self, places: Iterable[int]) -> list[tuple[int, Run]]:
+        """Read the runs at these places; one that cannot be read is left out and counted."""
+        found = []
         for place in places:
-            if (row := self._db.execute(GET, (place,)).fetchone()) is not None:
-                yield from_row(row)
+            try:
+                row = self._db.execute(GET, (place,)).fetchone()
+                if row is not None:
+                    found.append((place, from_row(row)))
+            except DamagedRow:
+                self.damaged += 1
+            except sqlite3.DatabaseError as error:
+                # Its subclasses tell of the file; this one of the pages that were to be read.
+                if type(error) is not sqlite3.DatabaseError:
+                    raise
+                self.damaged += 1
+        return found
 
     def _set_up(self) -> None:
         # In one look: another server may make it just now.
@@ -284,20 +349,22 @@ class Shelf:
         if mode != "wal":
             raise UnfitError("SQLite cannot share a file there (no write-ahead log)")
         self._db.execute("PRAGMA synchronous = NORMAL")
+        self._db.execute(f"PRAGMA journal_size_limit = {LOG_BYTES}")
 
     def _is_ours(self) -> bool:
         """Tell a history from an empty file; raises UnfitError for anything else."""
-        mark = self._number("PRAGMA application_id")
-        if mark == 0 and self._number("SELECT count(*) FROM sqlite_master") == 0:
+        mark, version = self._number("PRAGMA application_id"), self._number("PRAGMA user_version")
+        if mark == version == self._number("SELECT count(*) FROM sqlite_master") == 0:
             return False
         if mark != MARK:
             raise UnfitError("it is a database of something else")
-        version = self._number("PRAGMA user_version")
         if version not in (ONE_RUN_PER_ID, VERSION):
             raise UnfitError(f"its schema is version {version}, this is made for version {VERSION}")
         return True
 
     def _make(self) -> None:
+        # Before the first table: what is forgotten can be given back to the disk.
+        self._db.execute("PRAGMA auto_vacuum = INCREMENTAL")
         self._db.execute("BEGIN IMMEDIATE")
         with self._db:
             # Another server may have made it meanwhile.

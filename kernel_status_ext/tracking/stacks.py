@@ -39,6 +39,9 @@ MOST_TEXT = 1 << 20
 TIDY_AFTER = 1000
 """Runs that are written until it is looked for old ones."""
 
+TIDY_AFTER_TEXT = 1 << 23
+"""Characters likewise."""
+
 TIDY_EVERY = 3600.0
 """Seconds after which it is done in any case."""
 
@@ -53,6 +56,8 @@ class Keep:
     """Days since the last news of a run; 0 for no such limit."""
     runs: int = 1_000_000
     """Runs; 0 for no such limit."""
+    bytes: int = 1 << 30
+    """Bytes of the file; 0 for no such limit."""
 
     @property
     def runs_at_most(self) -> int | None:
@@ -89,7 +94,7 @@ class Stacks:
         self._active: dict[RunKey, Run] = {}
         """What the file believes to be running here."""
         self._told_dropped = False
-        self._written = 0
+        self._written = self._written_text = 0
         self._tidy_at = 0.0
 
     @property
@@ -159,17 +164,27 @@ class Stacks:
         """Forget a batch of what is too old or too much, if it is time to look."""
         if not (self._vault.is_open and self._vault.is_kept):
             return
-        if time.monotonic() < self._tidy_at and self._written < TIDY_AFTER:
+        is_much = self._written >= TIDY_AFTER or self._written_text >= TIDY_AFTER_TEXT
+        if time.monotonic() < self._tidy_at and not is_much:
             return
-        self._written, self._tidy_at = 0, time.monotonic() + TIDY_EVERY
-        before = self._keep.since(self._now())
-
-        def forget(file: Shelf) -> bool:
-            place.check_room(self._vault.path)
-            return file.forget(before, self._keep.runs_at_most, BATCH)
-
-        if self._vault.did(forget):
+        self._written = self._written_text = 0
+        self._tidy_at = time.monotonic() + TIDY_EVERY
+        if self._vault.did(self._forget):
             self._tidy_at = 0.0
+
+    def _forget(self, file: Shelf) -> bool:
+        place.check_room(self._vault.path)
+        before, keep = self._keep.since(self._now()), self._keep
+        more = [
+            before is not None and file.forget_old(before, BATCH),
+            keep.runs > 0 and file.forget_beyond(keep.runs, BATCH),
+            keep.bytes > 0 and file.forget_larger(keep.bytes, BATCH),
+        ]
+        return any(more)
+
+    def give_up(self, error: Exception) -> None:
+        """Keep everything in memory from now on: the file met what nobody foresaw."""
+        self._vault.give_up(error)
 
     def close(self) -> None:
         """Let go of the file; raises nothing."""
@@ -210,6 +225,7 @@ class Stacks:
         if not self._vault.did(write):
             return False
         self._written += len(runs)
+        self._written_text += sum(map(size, runs))
         for run in runs:
             self._active[run.key] = run
             if run.has_ended:

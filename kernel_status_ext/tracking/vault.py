@@ -51,6 +51,7 @@ class Vault:
         self._log, self._given_up = log, given_up
         self._file: Shelf | None = None
         self._file_system = place.FileSystem()
+        self._told_damaged = False
         self._not_before = 0.0
         self._give_up = time.monotonic() + OPENING
 
@@ -99,16 +100,32 @@ class Vault:
         try:
             if self._file_system.copies and not place.has_room(self.path):
                 return otherwise
-            return read(self._file)
+            return self._told_of(self._file, read(self._file))
         except (sqlite3.Error, OSError) as error:
             if is_busy(error):
                 if patient:
                     raise BusyError from error
                 return otherwise
+            self.give_up(error)
+            return otherwise
+
+    def give_up(self, error: Exception) -> None:
+        """Use the file no more, also not for reading; say why."""
+        if self._file is not None:
             self._file.close()
             self._file = None
-            self._do_without(error)
-            return otherwise
+        self._do_without(error)
+
+    def _told_of(self, file: Shelf, answer: T) -> T:
+        """Return what was read; say once that something could not be."""
+        if file.damaged and not self._told_damaged:
+            self._told_damaged = True
+            self._log.warning(
+                "The history of runs in %s holds a run that cannot be read, or several: they are "
+                "left out, and all others are told. Remove the file if that goes on.",
+                self.path,
+            )
+        return answer
 
     def close(self) -> None:
         """Let go of it; raises nothing."""

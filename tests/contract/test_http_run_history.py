@@ -234,7 +234,11 @@ def test_code_that_is_not_recorded() -> None:
         gate.open()
         ids = ways(server, kernel, gate.command)
         assert [look(server, run_id)["code"] for run_id in ids] == [None] * 3
+        failed = ways(server, kernel, "error said-by-an-error")
+        # Who only listens hears no failure of this kernel.
+        assert look(server, failed[0])["error"] == {"ename": "Wanted", "evalue": ""}
         server.stop()
+        assert b"said-by-an-error" not in kept(server)
         assert str(gate).encode() not in kept(server)
         assert ids[0].encode() in kept(server)
 

@@ -174,3 +174,11 @@ def test_control_is_no_activity(msg_type: str) -> None:
 def test_activity_follows_stock(header: Header, parent: Header, busy: bool, counts: bool) -> None:
     """Busy, or a tracked message, or an answer to a tracked request: culling depends on it."""
     assert is_activity(header, parent, tracked, busy=busy) is counts
+
+
+@pytest.mark.parametrize("field", ["msg_id", "msg_type", "subshell_id"])
+def test_what_has_an_id_that_is_too_long_is_not_followed(field: str) -> None:
+    """Ids are kept for every run, and 256 characters are enough for any."""
+    assert read_header(json.dumps({field: "é" * 256}).encode())
+    with pytest.raises(GarbledMessage, match="256"):
+        read_header(json.dumps({field: "x" * 257}).encode())

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from kernel_status_ext.core.messages import GarbledMessage
 from kernel_status_ext.core.run import Failure
 from kernel_status_ext.core.run_messages import (
+    ERROR_LIMIT,
     OUTPUTS,
     Cleared,
     Displayed,
@@ -309,3 +310,14 @@ def test_no_content_stops_a_reader(content: dict[str, Any]) -> None:
     sent = read_content(json.dumps(content).encode())
     for read in READERS:
         assert json.dumps(str(read(sent)))
+
+
+@pytest.mark.parametrize("character", ["x", "é", "🐍"])
+def test_what_a_failure_says_is_kept_up_to_a_limit(character: str) -> None:
+    """Its name and its value, cut between two characters; its traceback is output and goes on."""
+    told = character * 1_000_000
+    error = read_error({"ename": told, "evalue": told, "traceback": [told]})
+    for kept in (error.failure.ename, error.failure.evalue):
+        assert ERROR_LIMIT - 4 < len(kept.encode()) <= ERROR_LIMIT
+        assert told.startswith(kept)
+    assert error.traceback == f"{told}\n"

@@ -537,6 +537,28 @@ def works_in_memory(kept: Kept, said: str) -> None:
         assert part in kept.logged[0]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="a file has no number of a user there")
+def test_a_file_of_another_user_is_left_alone(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who may open every file would write what is private into it."""
+    first = opened()
+    first.note(run_of("a"))
+    first.close()
+    before = path.read_bytes()
+    monkeypatch.setattr(place.os, "geteuid", lambda: path.stat().st_uid + 1)
+    works_in_memory(opened(), "another user")
+    assert path.read_bytes() == before
+
+
+def test_an_empty_database_with_a_version_is_somebody_elses(opened: Open, path: Path) -> None:
+    """An application may have made its file and not yet its tables."""
+    path.parent.mkdir()
+    with database(path) as db:
+        db.execute("PRAGMA user_version = 7")
+    works_in_memory(opened(), "it is a database of something else")
+
+
 def test_a_folder_that_cannot_be_made_is_said(opened: Open, tmp_path: Path) -> None:
     """A file stands in its place."""
     (tmp_path / "file").touch()
@@ -783,18 +805,97 @@ def test_a_file_that_is_taken_away_is_noticed(opened: Open, path: Path, how: str
     assert how == "removed" or path.read_bytes() == b""
 
 
-def test_a_file_that_is_damaged_is_read_no_more(opened: Open, path: Path) -> None:
-    """What this server knows stays known."""
+DAMAGE = {
+    "an unknown word": "origin = 'nowhere'",
+    "bytes for text": "code = x'ff00'",
+    "text that is none": "path = CAST(x'ff' AS TEXT), kernel_id = x'ff'",
+    "bytes for a sentence": "reason = x'00'",
+    "text for a moment": "queued_at = 'yesterday'",
+    "a moment beyond all": "ended_at = 9223372036854775807",
+    "text for a number": "generation = 'x'",
+    "half an error": "ename = 'E', evalue = NULL",
+}
+
+
+@pytest.mark.parametrize("damage", DAMAGE.values(), ids=DAMAGE)
+def test_a_damaged_row_costs_that_row(opened: Open, path: Path, damage: str) -> None:
+    """It is left out and said once; all others are found, also beyond it, and new ones written."""
     kept = opened()
-    kept.note(run_of("a", status=RunStatus.RUNNING), run_of("b", status=RunStatus.OK))
+    kept.note(*(run_of(each, status=RunStatus.OK) for each in "abcd"))
+    assert kept.find() == ["d", "c", "b", "a"]
+    with database(path) as db:
+        db.execute(f"UPDATE runs SET {damage} WHERE run_id IN ('b', 'c')")
+    assert kept.find() == ["d", "a"]
+    assert kept.find(limit=2) == ["d", "a"]
+    assert kept.get("b") is None
+    assert kept.get("a") == run_of("a", status=RunStatus.OK)
+    kept.note(run_of("e", status=RunStatus.OK))
+    assert kept.find(before="e") == ["d", "a"]
+    assert rows_of(path) == ["a", "b", "c", "d", "e"]
+    (said,) = kept.logged
+    assert "cannot be read" in said
+    assert str(path) in said
+
+
+def test_a_row_of_a_server_that_has_no_name_harms_nothing(opened: Open, path: Path) -> None:
+    """Who looks for servers that live no more meets it at every question."""
+    kept = opened()
+    kept.note(run_of("a"), run_of("b", status=RunStatus.OK))
     assert kept.find() == ["b", "a"]
     with database(path) as db:
-        db.execute("UPDATE runs SET origin = 'nowhere'")
-    assert kept.get("b") is None
+        db.execute("UPDATE runs SET server = x'ff' WHERE run_id = 'a'")
+    assert kept.find(status={RunStatus.OK}) == ["b"]
+    assert not kept.logged
+
+
+def test_a_page_that_is_damaged_costs_what_stood_on_it(opened: Open, path: Path) -> None:
+    """A long row's end lies on pages of its own."""
+    kept = opened()
+    long = run_of("a", status=RunStatus.OK, code="x" * 50_000)
+    kept.note(long, run_of("b", status=RunStatus.OK))
+    assert kept.find() == ["b", "a"]
+    kept.close()
+    with path.open("r+b") as file:
+        content = file.read()
+        file.seek(content.index(b"x" * 4000) - 4)
+        file.write(b"\xff\xff\xff\xff")  # where the next of its pages is
+    again = opened()
+    assert again.find() == ["b"]
+    assert len(again.logged) == 1
+
+
+def test_what_nobody_foresaw_ends_neither_the_thread_nor_a_question(
+    opened: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A question is answered with the error; what was to be written is kept in memory."""
+    kept = opened()
+    kept.note(run_of("a"))
     assert kept.find() == ["a"]
-    assert len(kept.logged) == 1
-    assert "damaged" in kept.logged[0]
-    assert kept.get("a") == run_of("a", status=RunStatus.RUNNING)
+
+    def fails(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("nobody foresaw this")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Shelf, "find", fails)
+        with pytest.raises(ZeroDivisionError):
+            kept.find()
+    assert kept.find() == ["a"]
+    with monkeypatch.context() as patch:
+        patch.setattr(Shelf, "put", fails)
+        kept.note(run_of("b"))
+        assert kept.find() == ["b", "a"]
+    kept.note(run_of("c"))
+    assert kept.find() == ["c", "b", "a"]
+    assert len([each for each in kept.logged if "in memory only" in each]) == 1
+
+
+@pytest.mark.parametrize("where", ["\0", "a\0b/runs.sqlite3"])
+def test_a_path_that_is_none_is_said(opened: Open, where: str) -> None:
+    """Runs are kept in memory."""
+    kept = opened(where)
+    kept.note(run_of("a"))
+    assert kept.find() == ["a"]
+    assert "in memory only" in " ".join(kept.logged)
 
 
 def test_the_lost_of_a_file_that_takes_nothing_are_told_all_the_same(
@@ -818,6 +919,28 @@ def test_the_lost_of_a_file_that_takes_nothing_are_told_all_the_same(
 
 
 # -- who may read it ----------------------------------------------------------------------------
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
+@pytest.mark.parametrize("umask", [0, 0o277])
+def test_only_the_owner_enters_what_folders_are_made(
+    opened: Open, tmp_path: Path, umask: int
+) -> None:
+    """All of them, not the last one only; what was there keeps its mode."""
+    there = tmp_path / "there"
+    there.mkdir()
+    there.chmod(0o755)
+    before = os.umask(umask)
+    try:
+        kept = opened(there / "a" / "b" / "c" / "runs.sqlite3")
+        kept.note(run_of("a"))
+        assert kept.find() == ["a"]
+    finally:
+        os.umask(before)
+    made = [there / "a", there / "a" / "b", there / "a" / "b" / "c"]
+    assert [stat.S_IMODE(each.stat().st_mode) for each in made] == [0o700] * 3
+    assert stat.S_IMODE(there.stat().st_mode) == 0o755
+    assert not kept.logged
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="modes of POSIX")
@@ -879,6 +1002,30 @@ def test_what_is_too_much_is_forgotten(
     assert kept.find(limit=1) == ["r28"]
     eventually(lambda: rows_of(path) == ["runs", "r25", "r26", "r27", "r28"])
     assert kept.find() == ["r28", "r27", "r26", "r25", "runs"]
+
+
+def test_a_file_that_is_too_large_forgets_its_oldest(
+    opened: Open, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And gives the room back to the disk; what has not ended stays, and so do the newest."""
+    monkeypatch.setattr(stacks, "TIDY_AFTER", 10)
+    most = 1 << 20
+    kept = opened(keep=Keep(bytes=most))
+    kept.note(run_of("runs", status=RunStatus.RUNNING, code="x" * 10_000))
+    for number in range(400):
+        kept.note(run_of(f"{number}", status=RunStatus.OK, code="x" * 10_000))
+        if number % 40 == 0:
+            kept.find(limit=1)
+
+    def small() -> bool:
+        kept.find(limit=1)
+        return path.stat().st_size <= most
+
+    eventually(small, 30, "the file is as large as it may be")
+    found = kept.find(limit=500)
+    assert found[-1] == "runs"
+    assert found[:-1] == [f"{399 - each}" for each in range(len(found) - 1)]
+    assert 50 < len(found) < 105
 
 
 @pytest.mark.parametrize("keep", [Keep(0, 0), Keep(1e300, 10)])
@@ -1029,7 +1176,9 @@ def test_a_look_among_many_is_one_by_index(path: Path) -> None:
     shelf_of_one.get("a", "k")
     shelf_of_one.writers()
     shelf_of_one.unfinished("a")
-    shelf_of_one.forget(now(), 5, 10)
+    shelf_of_one.forget_old(now(), 10)
+    shelf_of_one.forget_beyond(5, 10)
+    shelf_of_one.forget_larger(1 << 30, 10)
     shelf_of_one._db.set_trace_callback(None)
     seen = {sql for sql in plans if "runs" in sql}
     assert len(seen) > 10

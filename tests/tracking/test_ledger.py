@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from msgspec import structs
 from support.dialogues import began, ended, exited, restart, shell_answered, started
 from support.run_world import World
 
@@ -11,12 +12,13 @@ from kernel_status_ext.core.routing import Sender
 from kernel_status_ext.core.run import (
     AskedForInput,
     CodePublished,
+    Failure,
     GotInput,
     Origin,
     Run,
     RunAnswered,
 )
-from kernel_status_ext.core.runs import UNANSWERED
+from kernel_status_ext.core.runs import UNANSWERED, raised
 from kernel_status_ext.core.words import RunStatus
 from kernel_status_ext.tracking.ledger import REMEMBERED, Recording
 from kernel_status_ext.tracking.tracker import Change
@@ -346,3 +348,19 @@ def test_those_who_watch_kernels_are_told_of_what_is_queued() -> None:
 def test_so_much_of_a_code_is_recorded(recording: Recording, code: str, kept: str | None) -> None:
     """Bytes are counted, characters never cut in two, and what is no text is replaced."""
     assert recording.of(code) == kept
+
+
+def test_where_code_is_not_written_down_no_error_is_quoted_either() -> None:
+    """Its name stays; what it says, and the sentence that quotes it, go; other sentences stay."""
+    failure = Failure("KeyError", "'secret'")
+    run = Run("r", "k", "p", Origin.API, RunStatus.ERROR, error=failure, reason=raised(failure))
+    assert Recording().of_run(run) is run
+    written = Recording(code=False).of_run(run)
+    assert "secret" not in repr(written)
+    assert written.error == Failure("KeyError", "")
+    assert written.reason == "It raised KeyError."
+    over_limit = structs.replace(run, status=RunStatus.ABORTED, reason="It was interrupted.")
+    assert Recording(code=False).of_run(over_limit).reason == "It was interrupted."
+    assert (
+        Recording(code=False).of_run(structs.replace(run, error=None, reason="R.")).reason == "R."
+    )
