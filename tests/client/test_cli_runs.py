@@ -38,7 +38,9 @@ def started(server: Server, *args: str) -> subprocess.Popen[str]:
 def test_in_a_pipe(server: Server, python_kernel: str) -> None:
     """Each stream to its own, the value in a line of its own; code from stdin."""
     process = started(server, "run", python_kernel, "-")
-    out, err = process.communicate("import sys\nprint('ä', end='')\nsys.stderr.write('e')\n7", 40)
+    out, err = process.communicate(
+        "import sys\nprint('ä', end='')\nsys.stderr.write('e')\n7", PATIENCE
+    )
     assert (process.returncode, out, err) == (0, "ä\n7\n", "e")
 
 

@@ -184,7 +184,7 @@ def test_a_proxy_that_cuts(
             pool.submit(watch, kind, partial(hears, kind), of=via, on_lost=lost.append)
             for kind in KINDS
         ]
-        assert proxy.has_cut(len(waits) + len(watches), 30)
+        assert proxy.has_cut(len(waits) + len(watches))
         eventually(lambda: all(len(each) > 1 for each in seen.values()), what="snapshots anew")
         sender.execute(gate.command)
         reached = [waiting.result(PATIENCE) for waiting in waits]
@@ -319,10 +319,10 @@ def test_closed_by_another_thread(
             begun.set()
 
     going_on = [pool.submit(client.wait, kernel_id, state="running"), pool.submit(watches)]
-    assert begun.wait(10)
+    assert begun.wait(PATIENCE)
     eventually(lambda: waiters(server) == 1, what="it waits")
     client.close()
-    assert [type(each.exception(10)) for each in going_on] == [ClientClosed, ClientClosed]
+    assert [type(each.exception(PATIENCE)) for each in going_on] == [ClientClosed, ClientClosed]
     with pytest.raises(ClientClosed, match="make a new one"):
         client.status(kernel_id)
 

@@ -204,7 +204,7 @@ def test_a_closed_client_does_not_rest() -> None:
 
     with ThreadPoolExecutor() as pool, KernelStatusClient(**of(answers, patience=1000)) as client:
         waiting = pool.submit(client.wait, "k")
-        assert all(asked.acquire(timeout=10) for _ in range(3))
+        assert all(asked.acquire(timeout=60) for _ in range(3))
         client.close()
         assert isinstance(waiting.exception(10), ClientClosed)
 

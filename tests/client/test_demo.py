@@ -37,8 +37,11 @@ CHANGE = re.compile(
     r"(?P<status>[a-z]+) +(?P<execution>[a-z]+) +(?P<state>[a-z]+)$",
     re.MULTILINE,
 )
-# A job in the background ignores Ctrl-C, and so do the tests that run in it: undo that.
-HEARING_SIGINT = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+# A job in the background ignores Ctrl-C, one of `nohup` a hangup, and so do their tests: undo that.
+HEARING = (
+    "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+    "signal.signal(signal.SIGHUP, signal.SIG_DFL); "
+)
 SETUP = (
     "import contextlib, sys; from kernel_status_ext.client import acts, cli, demo, server, stage"
 )
@@ -282,7 +285,7 @@ def run_until(process: subprocess.Popen[str], word: str) -> str:
 @pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupted_demo_cleans_up(place: Place, how: signal.Signals) -> None:
     """Ctrl-C, a polite kill and a closed terminal end it early, with 130, and nothing is left."""
-    process = place.start("-c", HEARING_SIGINT + MAIN)
+    process = place.start("-c", HEARING + MAIN)
     run_until(process, "busy")
     assert place.processes()
     process.send_signal(how)
@@ -294,7 +297,7 @@ def test_an_interrupted_demo_cleans_up(place: Place, how: signal.Signals) -> Non
 
 def test_impatience_leaves_nothing(place: Place) -> None:
     """Pressing Ctrl-C again and again does not disturb the cleaning up."""
-    process = place.start("-c", HEARING_SIGINT + MAIN)
+    process = place.start("-c", HEARING + MAIN)
     run_until(process, "connected")
     while process.poll() is None:
         process.send_signal(signal.SIGINT)
@@ -307,7 +310,7 @@ def test_impatience_leaves_nothing(place: Place) -> None:
 
 def test_an_interrupted_shortage_cleans_up(place: Place, real_nest: Path) -> None:
     """Ctrl-C while a kernel is in the memory group removes the group, too."""
-    process = place.start("-c", HEARING_SIGINT + spoiled(ONLY_MEMORY))
+    process = place.start("-c", HEARING + spoiled(ONLY_MEMORY))
     run_until(process, "It may hold")
     assert groups_of(real_nest, process)
     process.send_signal(signal.SIGINT)
@@ -568,6 +571,8 @@ def test_local_time() -> None:
     code = code.format("2026-01-02T03:04:05.678901Z")
     env = os.environ | {"TZ": "XYZ-5:30"}
     command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, check=True, env=env, timeout=30)
+    done = subprocess.run(
+        command, capture_output=True, text=True, check=True, env=env, timeout=PATIENCE
+    )
     assert done.stdout == "08:34:05.678\n"
     assert len(local_time("2026-01-02T03:04:05.000000Z")) == len("08:34:05.678")

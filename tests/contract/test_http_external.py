@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 from jupyter_client.manager import KernelManager
-from support.external import External
+from support.external import PORTS, External
 from support.kernel_socket import Upgrade, connect, of_type
-from support.server import MARK, Server, eventually, held_for
+from support.server import MARK, Server, eventually, free_port, held_for
 from support.stories import MODEL_KEYS, STATUS_KEYS, changes, execute, reply_to, story
 
 Owner = Callable[..., External]
@@ -150,7 +150,8 @@ def test_found_while_it_is_busy(server: Server, owner: Owner) -> None:
 def test_a_kernel_of_jupyter_client(server: Server) -> None:
     """An ipykernel that `jupyter_client` has started elsewhere is followed like one of ours."""
     file = external_folder(server) / "theirs.json"
-    manager = KernelManager(kernel_name="python3", connection_file=str(file))
+    ports = {name: free_port() for name in PORTS}
+    manager = KernelManager(kernel_name="python3", connection_file=str(file), **ports)
     manager.start_kernel(env={name: each for name, each in server.env.items() if name != MARK})
     try:
         assert json.loads(file.read_text())["kernel_name"] == "python3"
@@ -304,8 +305,8 @@ def test_websockets(server: Server, owner: Owner) -> None:
     cell = first.execute(gate.command)
     first.hear("busy", cell)
     server.wait(kernel, execution_state="busy")
-    with connect(server, kernel, 10) as second:
-        assert second.told(timeout=10)["execution_state"] == "busy"
+    with connect(server, kernel, 30) as second:
+        assert second.told(timeout=30)["execution_state"] == "busy"
         gate.open()
         assert of_type(first.finished(cell), "execute_reply")[0]["status"] == "ok"
     first.close()
@@ -317,8 +318,8 @@ def test_a_stopped_one_accepts_a_websocket_at_once(server: Server, owner: Owner)
     kernel = external.id(server)
     felt(server, kernel)
     stopped(server, external, kernel)
-    with connect(server, kernel, 10) as socket:
-        assert socket.told(timeout=10)["execution_state"] == "idle"
+    with connect(server, kernel, 30) as socket:
+        assert socket.told(timeout=30)["execution_state"] == "idle"
         external.signal(signal.SIGCONT)
         server.wait(kernel, status="connected")
         assert of_type(socket.run("nothing"), "execute_reply")[0]["status"] == "ok"

@@ -202,8 +202,8 @@ def test_a_websocket_opens_meanwhile(server: Server, fake: Starter) -> None:
         answer_while_busy(server, kernel, client)
         cell = make_busy(server, kernel, client, f"block {gate}")
         until_told(server, kernel)
-        with connect(server, kernel, 10) as socket:
-            assert socket.told(timeout=10)["execution_state"] == "busy"
+        with connect(server, kernel, 30) as socket:
+            assert socket.told(timeout=30)["execution_state"] == "busy"
             server.taken_up()
             gate.open()
             socket.hear("idle", cell)

@@ -25,14 +25,11 @@ from support.runs import (
     started,
     submit,
 )
-from support.server import Server, held_for
+from support.server import Server, eventually
 from support.stories import come_back, kill
 from support.stories import execute as execute_by_zmq
 
 Starter = Callable[..., str]
-
-WRITTEN = 0.3
-"""Seconds within which even a server that is killed has written what it knew."""
 
 STATUSES = ["ok", "error", "aborted", "died", "running", "queued"]
 
@@ -161,7 +158,7 @@ def test_over_the_end_of_a_server(how: signal.Signals) -> None:
             running = stream.next().data["run"]["run_id"]
             started(server, running)
             queued = submit(server, kernel, "nothing")["run_id"]
-            assert held_for(lambda: look(server, queued)["status"] == "queued", WRITTEN)
+            eventually(lambda: queued.encode() in kept(server), what="it is written")
             server.stop(how=how)
             if how == signal.SIGTERM:
                 told = stream.whole()
@@ -213,7 +210,7 @@ def test_two_servers_of_one_user() -> None:
 
 
 def kept(server: Server) -> bytes:
-    """All bytes of the history once the server has ended."""
+    """All bytes of the history."""
     return b"".join(file.read_bytes() for file in files(server))
 
 

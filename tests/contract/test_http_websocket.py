@@ -29,8 +29,8 @@ from support.stories import come_back, execute, kill
 
 Starter = Callable[..., str]
 
-AT_ONCE = 10
-"""Seconds; a sixth of what a held upgrade would take."""
+AT_ONCE = 30
+"""Seconds; half of what a held upgrade would take."""
 CLOSE_TEXT = 123
 """Bytes that a close frame has for its text (RFC 6455, section 5.5)."""
 DEATHS = 20
@@ -470,7 +470,7 @@ def test_a_death_while_the_upgrade_waits(server: Server, fake: Starter, when: st
     server.wait(kernel, status=when)
     upgrades = [Upgrade(server, kernel) for _ in range(3)]
     gate.open()
-    bodies = [upgrade.refused(20) for upgrade in upgrades]
+    bodies = [upgrade.refused() for upgrade in upgrades]
     dead = server.until_dead(kernel)
     assert {body["reason"] for body in bodies} == {dead["reason"]}
     assert connections(server, kernel) == 0
@@ -690,7 +690,7 @@ def test_nothing_is_lost_at_the_moment_of_the_return(server: Server, fake: Start
         gate.open()
         assert server.wait(kernel, execution_state="idle", since=before).status_code == 200
         with connect(server, kernel, session_id=session) as found:
-            found.finished(cell, 5)
+            found.finished(cell)
         until_connections(server, kernel, 0)
 
 

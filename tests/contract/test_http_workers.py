@@ -108,7 +108,8 @@ def test_how_much_work_it_is(server: Server, python_kernel: str) -> None:
     eventually(gate.reached.exists)
     assert active(server)[run_id]["memory_rss_bytes"] > 200 * MIB
     eventually(
-        lambda: 5 < (active(server)[run_id]["cpu_percent"] or 0) <= 120, 20, "much of a processor"
+        lambda: 5 < (active(server)[run_id]["cpu_percent"] or 0) <= 120,
+        what="much of a processor",
     )
     told = inspect(server, run_id)
     assert told["pid"] == look(server, run_id)["worker_pid"]

@@ -15,10 +15,12 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
-from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.connect import write_connection_file
 
-from .server import FAKE_KERNEL, Server, eventually
+from .server import FAKE_KERNEL, Client, Server, eventually, free_port
+
+PORTS = ("shell_port", "iopub_port", "stdin_port", "hb_port", "control_port")
+"""Chosen long before they are bound: not from those that everybody else is given meanwhile."""
 
 
 class External:
@@ -36,7 +38,10 @@ class External:
         self.arguments = [f"--{name}={value}" for name, value in {"mode": mode, **options}.items()]
         self.process: subprocess.Popen[bytes] | None = None
         elsewhere = folder.parent / self.file.name
-        write_connection_file(str(elsewhere), ip="127.0.0.1", kernel_name=self.name, key=b"key")
+        ports = {name: free_port() for name in PORTS}
+        write_connection_file(
+            str(elsewhere), ip="127.0.0.1", kernel_name=self.name, key=b"key", **ports
+        )
         elsewhere.rename(self.file)  # nobody may see half of it
 
     def start(self) -> External:
@@ -66,9 +71,9 @@ class External:
         return eventually(look, what=f"{self.name} is listed")
 
     @contextlib.contextmanager
-    def client(self) -> Iterator[BlockingKernelClient]:
+    def client(self) -> Iterator[Client]:
         """A zmq client that knows nothing of the server."""
-        client = BlockingKernelClient(connection_file=str(self.file))
+        client = Client(connection_file=str(self.file))
         client.load_connection_file()
         client.start_channels(hb=False)
         try:

@@ -76,7 +76,7 @@ class Gateway:
     def close(self) -> None:
         """End the thread."""
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(60)
 
     def model(self, kernel: str) -> dict[str, Any]:
         """What it says of a kernel."""

@@ -13,6 +13,7 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -29,6 +30,7 @@ from typing import Any, TypeVar
 
 import httpx
 import psutil
+import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from . import openapi
@@ -95,10 +97,31 @@ def _command_line(process: psutil.Process) -> list[str]:
 
 
 def free_port() -> int:
-    """A port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free, and none of those that the system gives to whoever asks for any."""
+    while True:
+        port = random.SystemRandom().randrange(16_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+
+
+class Client(BlockingKernelClient):
+    """A zmq client that hears all that a kernel publishes about what it is asked.
+
+    Sockets connect in the background: a request may reach the kernel first, and then what it
+    publishes about it is for nobody.
+    """
+
+    def connect_iopub(self, identity: bytes | None = None) -> zmq.Socket[bytes]:
+        """Connect, and wait until the kernel's side knows it; a stopped process never does."""
+        socket = super().connect_iopub(identity)
+        endpoint = socket.last_endpoint.decode()
+        socket.disconnect(endpoint)
+        with socket.get_monitor_socket(zmq.EVENT_HANDSHAKE_SUCCEEDED) as monitor:
+            socket.connect(endpoint)
+            monitor.poll(5_000)
+            socket.disable_monitor()
+        return socket
 
 
 class Gate:
@@ -456,11 +479,9 @@ class Server:
         return sorted(self.runtime.glob("kernel-*.json"))
 
     @contextlib.contextmanager
-    def client(self, kernel_id: str, *, hb: bool = False) -> Iterator[BlockingKernelClient]:
+    def client(self, kernel_id: str, *, hb: bool = False) -> Iterator[Client]:
         """A zmq client of the kernel that knows nothing of the server, with heartbeat or not."""
-        client = BlockingKernelClient(
-            connection_file=str(self.runtime / f"kernel-{kernel_id}.json")
-        )
+        client = Client(connection_file=str(self.runtime / f"kernel-{kernel_id}.json"))
         client.load_connection_file()
         client.start_channels(hb=hb)
         try:

@@ -106,7 +106,7 @@ class Stream:
     def __exit__(self, *_: object) -> None:
         """Hang up."""
         self.hang_up()
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._call.__exit__(None, None, None)
 
     def hang_up(self) -> None:

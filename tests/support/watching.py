@@ -138,7 +138,7 @@ class SlowReader:
         self.port = server.port
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
-        self.sock.settimeout(20)
+        self.sock.settimeout(PATIENCE)
         self.sock.connect(("127.0.0.1", server.port))
         self.room = self.sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
         """Bytes that the system may hold on this side."""
