@@ -54,7 +54,7 @@ class KernelRunsHandler(RunsOf, PlayingHandler):
             return
         self.set_status(HTTPStatus.ACCEPTED)
         self.set_header("Location", self.where(run.run_id))
-        self.finish(json.dumps(run_views.run(self.records.ledger.get(run.run_id) or run)))
+        self.finish(json.dumps(run_views.run(self.records.ledger.get(*run.key) or run)))
 
     def _refuse_if_not_allowed(self) -> None:
         manager: Any = self.kernel_manager
@@ -73,7 +73,8 @@ class KernelRunsHandler(RunsOf, PlayingHandler):
         if run_id is None:
             return
         ledger, history = self.records.ledger, self.records.history
-        if ledger.knows(run_id) or await history.get(run_id) or ledger.knows(run_id):
+        # On whichever kernel: then an id that this call was given is that of one run.
+        if ledger.kernel_of(run_id) or await history.get(run_id) or ledger.kernel_of(run_id):
             self._refuse_known(run_id)
 
     def _refuse_known(self, run_id: str) -> NoReturn:

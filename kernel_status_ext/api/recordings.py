@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from tornado.ioloop import PeriodicCallback
 
 from .. import run_views
-from ..core.run import Run
+from ..core.run import Run, RunKey
 from ..core.run_messages import Output, Resulted
 from . import sse
 
@@ -121,28 +121,29 @@ class Recordings:
             limit: Bytes that are kept of each.
         """
         self._limit = limit
-        self._active: dict[str, Recording] = {}
-        self._ended: OrderedDict[str, Recording] = OrderedDict()
+        self._active: dict[RunKey, Recording] = {}
+        self._ended: OrderedDict[RunKey, Recording] = OrderedDict()
         self._size = 0
         self._clock = PeriodicCallback(self._keep_alive, KEEP_ALIVE_EVERY * 1000)
 
     def begin(self, run: Run) -> Recording:
         """Begin to record a run."""
-        recording = self._active[run.run_id] = Recording(self._limit)
+        recording = self._active[run.key] = Recording(self._limit)
         recording.begin(run)
         return recording
 
-    def get(self, run_id: str) -> Recording | None:
+    def get(self, kernel_id: str, run_id: str) -> Recording | None:
         """Return what is kept of a run, None for nothing (any more)."""
-        return self._active.get(run_id) or self._ended.get(run_id)
+        key = kernel_id, run_id
+        return self._active.get(key) or self._ended.get(key)
 
     def changed(self, run: Run) -> None:
         """End the recording of a run that has ended; for the ledger's ``listen``."""
-        if not run.has_ended or run.run_id not in self._active:
+        if not run.has_ended or run.key not in self._active:
             return
-        recording = self._active.pop(run.run_id)
+        recording = self._active.pop(run.key)
         recording.end(run)
-        self._ended[run.run_id] = recording
+        self._ended[run.key] = recording
         self._size += recording.size
         while len(self._ended) > ENDED_KEPT or (self._size > ENDED_BYTES and len(self._ended) > 1):
             _, oldest = self._ended.popitem(last=False)

@@ -56,15 +56,21 @@ class RunsOf(KernelHandler):
         """Take who knows."""
         self.records = records
 
+    def kernel_of(self, run_id: str) -> str | None:
+        """Return the id of the kernel whose run is meant; None if it is not known here."""
+        return self.get_query_argument("kernel_id", "") or self.records.ledger.kernel_of(run_id)
+
     async def run(self, run_id: str) -> Run:
         """Return a run as it is now, or answer 404."""
         ledger, history = self.records.ledger, self.records.history
-        found = ledger.get(run_id) or await history.get(run_id)
+        kernel_id = self.kernel_of(run_id)
+        found = ledger.get(kernel_id, run_id) if kernel_id else None
+        found = found or await history.get(run_id, kernel_id)
         if found is None:
             message = f"Run {run_id} is not known: see GET /api/kernels/runs for those that are."
             self.refuse(HTTPStatus.NOT_FOUND, message, "run not found")
         # It may have begun or ended while the history was asked.
-        return ledger.get(run_id) or found
+        return ledger.get(*found.key) or found
 
     def where(self, run_id: str) -> str:
         """Return the path of a run."""
@@ -83,7 +89,7 @@ class RunsOf(KernelHandler):
             self._refuse_query(f"before is {before!r}; allowed is the run_id of a known run.")
         if kernel_id is not None and not found and kernel_id not in self.tracker:
             await self._refuse_unless_recorded(kernel_id)
-        self.finish(json.dumps(run_views.runs(ledger.get(each.run_id) or each for each in found)))
+        self.finish(json.dumps(run_views.runs(ledger.get(*each.key) or each for each in found)))
 
     async def _refuse_unless_recorded(self, kernel_id: str) -> None:
         if not await self.records.history.find(kernel_id=kernel_id, limit=1):
@@ -139,7 +145,8 @@ class RunEventsHandler(RunsOf, WatchingHandler, PlayingHandler):
     @authorized(action="read", resource=RESOURCE)
     async def get(self, run_id: str) -> None:
         """Stream a run's events from the one after ``Last-Event-ID`` on."""
-        recording = self.records.recordings.get(run_id)
+        kernel_id = self.kernel_of(run_id) or (await self.run(run_id)).kernel_id
+        recording = self.records.recordings.get(kernel_id, run_id)
         if recording is None:
             run = await self.run(run_id)
             message = (
@@ -175,7 +182,7 @@ class RunInspectHandler(RunsOf, WatchingHandler):
     async def _look(self, run: Run, *, full: bool) -> Inspection:
         if run.has_ended or run.worker_pid is None:
             return run_views.ended_worker(run)
-        if self.records.ledger.get(run.run_id) is None:
+        if self.records.ledger.get(*run.key) is None:
             return Elsewhere(f"Run {run.run_id} is followed by another server of this user.")
         kernel = self.tracker.get(run.kernel_id)
         if kernel is None or kernel.process is None or kernel.process.pid != run.worker_pid:
@@ -191,7 +198,7 @@ class RunInterruptHandler(RunsOf):
     async def post(self, run_id: str) -> None:
         """Interrupt a run if it is what its kernel works on now."""
         try:
-            run = await self.records.errands.interrupt(run_id)
+            run = await self.records.errands.interrupt(self.kernel_of(run_id) or "", run_id)
         except KeyError:
             self._refuse_ended(await self.run(run_id))
         except (NotInterrupted, RuntimeError) as error:

@@ -9,7 +9,7 @@ from logging import Logger
 from tornado.ioloop import IOLoop
 
 from ..core.requests import interrupt_refusal
-from ..core.run import LimitIgnored, LimitReached, Run
+from ..core.run import LimitIgnored, LimitReached, Run, RunKey
 from ..core.run_messages import Output, Stderr
 from ..core.words import RunStatus, Status
 from .desk import Desk, Order
@@ -87,13 +87,13 @@ class Errands:
         self._desk_of = desk_of
         self._interrupt = interrupt
         self._log = log
-        self._errands: dict[str, Errand] = {}
+        self._errands: dict[RunKey, Errand] = {}
         ledger.listen(self._changed)
         tracker.listen(self._kernel_changed)
 
-    def get(self, run_id: str) -> Errand | None:
+    def get(self, kernel_id: str, run_id: str) -> Errand | None:
         """Return a run of ours, or None for any other."""
-        return self._errands.get(run_id)
+        return self._errands.get((kernel_id, run_id))
 
     def submit(self, run: Run, order: Order, put: Callable[[Output], None]) -> None:
         """Have something run, as soon as its kernel is connected.
@@ -103,14 +103,14 @@ class Errands:
             order: The request.
             put: Takes what it puts out; its end is told by the ledger.
         """
-        self._errands[run.run_id] = Errand(order, put)
+        self._errands[run.key] = Errand(order, put)
         kernel = self._tracker.get(run.kernel_id)
         if kernel is not None and kernel.awaiting:
             self._send_waiting(kernel.id)
         desk = self._open_desk(run.kernel_id)
         self._ledger.came(run, desk.sender if desk is not None else None)
         if desk is not None:
-            self._send(run.run_id, desk)
+            self._send(run.key, desk)
         else:
             self._ledger.waits(run)
 
@@ -132,59 +132,60 @@ class Errands:
         if desk is None:
             return
         for run in self._ledger.active(kernel_id):
-            errand = self._errands.get(run.run_id)
+            errand = self._errands.get(run.key)
             if errand is not None and errand.desk is None:
-                self._ledger.goes_by(run.run_id, desk.sender)
-                self._send(run.run_id, desk)
+                self._ledger.goes_by(*run.key, desk.sender)
+                self._send(run.key, desk)
 
-    def _send(self, run_id: str, desk: Desk) -> None:
-        errand = self._errands[run_id]
+    def _send(self, key: RunKey, desk: Desk) -> None:
+        errand = self._errands[key]
         errand.desk = desk
-        self._ledger.sent(run_id)
+        self._ledger.sent(*key)
         desk.take(errand.order)
 
     # -- how they go on --------------------------------------------------------------------
 
     def _changed(self, run: Run) -> None:
-        errand = self._errands.get(run.run_id)
+        errand = self._errands.get(run.key)
         if errand is None:
             return
         if run.has_ended:
-            del self._errands[run.run_id]
+            del self._errands[run.key]
             errand.timers.close()
             if errand.desk is not None:
                 errand.desk.done(run.run_id)
             errand.ended(run)
         elif run.status is RunStatus.RUNNING and run.timeout is not None and not run.over_limit:
-            errand.timers.set_once("limit", run.timeout, lambda: self._limit_reached(run.run_id))
+            errand.timers.set_once("limit", run.timeout, lambda: self._limit_reached(run.key))
 
-    def _limit_reached(self, run_id: str) -> None:
-        run = self._ledger.get(run_id)
+    def _limit_reached(self, key: RunKey) -> None:
+        run = self._ledger.get(*key)
         if run is None:
             return
-        self._ledger.feed(run_id, LimitReached(run.generation or 0, self._tracker.now()))
-        errand = self._errands.get(run_id)
+        self._ledger.feed(*key, LimitReached(run.generation or 0, self._tracker.now()))
+        errand = self._errands.get(key)
         if errand is not None:
-            errand.timers.set("grace", GRACE, lambda: self._limit_ignored(run_id))
-            what = f"Kernel {run.kernel_id}: interrupting run {run_id}, whose time is over"
-            spawn(self._interrupt_if_it_runs(run_id), what, self._log)
+            errand.timers.set("grace", GRACE, lambda: self._limit_ignored(key))
+            what = f"Kernel {run.kernel_id}: interrupting run {run.run_id}, whose time is over"
+            spawn(self._interrupt_if_it_runs(key), what, self._log)
 
-    async def _interrupt_if_it_runs(self, run_id: str) -> None:
+    async def _interrupt_if_it_runs(self, key: RunKey) -> None:
         try:
-            await self.interrupt(run_id)
+            await self.interrupt(*key)
         except (NotInterrupted, RuntimeError) as error:
-            self._log.info("Run %s is over its limit: %s", run_id, error)
+            self._log.info("Run %s is over its limit: %s", key[1], error)
 
-    def _limit_ignored(self, run_id: str) -> None:
-        run = self._ledger.get(run_id)
+    def _limit_ignored(self, key: RunKey) -> None:
+        run = self._ledger.get(*key)
         if run is not None:
             event = LimitIgnored(run.generation or 0, self._tracker.now(), GRACE)
-            self._ledger.feed(run_id, event)
+            self._ledger.feed(*key, event)
 
-    async def interrupt(self, run_id: str) -> Run:
+    async def interrupt(self, kernel_id: str, run_id: str) -> Run:
         """Interrupt the kernel of a run if that run is what it works on now.
 
         Args:
+            kernel_id: Which kernel.
             run_id: A run that is under way, whoever sent it.
 
         Returns:
@@ -195,17 +196,16 @@ class Errands:
             KeyError: It is not under way.
             RuntimeError: Jupyter's, for a kernel that ends at this moment.
         """
-        run = self._ledger.get(run_id)
-        if run is None:
+        if self._ledger.get(kernel_id, run_id) is None:
             raise KeyError(run_id)
-        desk = self._desk_of(run.kernel_id)
+        desk = self._desk_of(kernel_id)
         # What the kernel has said already may be that it is over.
         all_heard = desk is None or desk.catch_up()
-        kernel_id, run = run.kernel_id, self._ledger.get(run_id)
+        run = self._ledger.get(kernel_id, run_id)
         if run is None:
             raise NotInterrupted(f"Run {run_id} of kernel {kernel_id} has just ended.")
-        refused = interrupt_refusal(run, self._tracker.get(run.kernel_id), all_heard=all_heard)
+        refused = interrupt_refusal(run, self._tracker.get(kernel_id), all_heard=all_heard)
         if refused is not None:
             raise NotInterrupted(refused)
-        await self._interrupt(run.kernel_id)
+        await self._interrupt(kernel_id)
         return run

@@ -7,9 +7,9 @@ works on and which wait; this knows everything else of them.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import chain, takewhile
 from logging import Logger
 from operator import attrgetter
 from typing import Any
@@ -40,6 +40,7 @@ from ..core.run import (
     RunBecameIdle,
     RunBegan,
     RunEvent,
+    RunKey,
     RunRefused,
     RunSent,
     ServerEnded,
@@ -119,8 +120,11 @@ class Ledger:
         self._tracker = tracker
         self._session_of = session_of
         self._log = log
-        self._active: dict[str, _Entry] = {}
-        self._ended: OrderedDict[str, Run] = OrderedDict()
+        self._active: dict[str, dict[str, _Entry]] = {}
+        """By kernel, then by id; no kernel is without any."""
+        self._ended: OrderedDict[RunKey, Run] = OrderedDict()
+        self._first: dict[str, str] = {}
+        """The kernel of the first run of each id that is known."""
         self._listeners: list[Listener] = []
         tracker.listen(self._kernel_changed)
 
@@ -130,9 +134,16 @@ class Ledger:
 
     # -- runs come -------------------------------------------------------------------------
 
-    def knows(self, run_id: str) -> bool:
-        """Tell whether a run of this id is under way, or was a while ago."""
-        return run_id in self._active or run_id in self._ended
+    def knows(self, kernel_id: str, run_id: str) -> bool:
+        """Tell whether a kernel has a run of this id under way, or had one a while ago."""
+        return self._entry(kernel_id, run_id) is not None or (kernel_id, run_id) in self._ended
+
+    def kernel_of(self, run_id: str) -> str | None:
+        """Name the kernel of the first run of an id, under way or a while ago; None for none."""
+        return self._first.get(run_id)
+
+    def _entry(self, kernel_id: str, run_id: str) -> _Entry | None:
+        return self._active.get(kernel_id, {}).get(run_id)
 
     def new(self, run_id: str, kernel: Kernel, origin: Origin, **facts: Any) -> Run:
         """Make a run, with what is known of its kernel."""
@@ -149,9 +160,10 @@ class Ledger:
         Returns:
             Whether it is a new one.
         """
-        if not run.run_id or self.knows(run.run_id):
+        if not run.run_id or self.knows(*run.key):
             return False
-        self._active[run.run_id] = _Entry(run, sender)
+        self._active.setdefault(run.kernel_id, {})[run.run_id] = _Entry(run, sender)
+        self._first.setdefault(run.run_id, run.kernel_id)
         return True
 
     def waits(self, run: Run) -> None:
@@ -159,40 +171,48 @@ class Ledger:
         self._tell(run)
         self._feed_kernel(run.kernel_id, RunAwaited, run_id=run.run_id)
 
-    def goes_by(self, run_id: str, sender: Sender) -> None:
+    def goes_by(self, kernel_id: str, run_id: str, sender: Sender) -> None:
         """Note by whose socket a run will go that waited."""
-        entry = self._active.pop(run_id)
+        entry = self._active[kernel_id].pop(run_id)
         entry.sender = sender
         # Behind those that were sent before it, though it came earlier.
-        self._active[run_id] = entry
+        self._active[kernel_id][run_id] = entry
 
-    def sent(self, run_id: str) -> None:
+    def sent(self, kernel_id: str, run_id: str) -> None:
         """Note that a run's request leaves for the present process of its kernel."""
-        entry = self._active[run_id]
-        kernel = self._tracker.get(entry.run.kernel_id)
+        kernel = self._tracker.get(kernel_id)
         if kernel is not None:
             pid = kernel.process.pid if kernel.process else None
-            self.feed(run_id, RunSent(kernel.generation, self._tracker.now(), pid))
-            self._feed_kernel(kernel.id, RunQueued, run_id=run_id)
+            self.feed(kernel_id, run_id, RunSent(kernel.generation, self._tracker.now(), pid))
+            self._feed_kernel(kernel_id, RunQueued, run_id=run_id)
 
     # -- what is heard of them ---------------------------------------------------------------
 
-    def feed(self, run_id: str | None, event: RunEvent) -> Run | None:
+    def expects_reply(self, kernel_id: str, run_id: str, sender: Sender | None) -> bool:
+        """Tell whether a reply that a sender is given is that to a run.
+
+        A request that another one sends under the same id is not that run's.
+        """
+        entry = self._entry(kernel_id, run_id)
+        return entry is not None and (entry.sender is sender or not entry.run.reply_comes)
+
+    def feed(self, kernel_id: str, run_id: str | None, event: RunEvent) -> Run | None:
         """Take in a fact about a run.
 
         Args:
-            run_id: Which; nothing happens where it is not under way.
+            kernel_id: On which kernel.
+            run_id: Which; nothing happens where it is not under way there.
             event: What happened.
 
         Returns:
             The run as it is now, or None.
         """
-        entry = self._active.get(run_id or "")
+        entry = self._entry(kernel_id, run_id or "")
         if entry is None:
             return None
         if isinstance(event, RunAnswered):
             # A new process may say busy before anybody here listens to it.
-            self._take_for_sent(entry.run.run_id)
+            self._take_for_sent(*entry.run.key)
         before = entry.run
         # Found before it is over: then it would stand among the others no more.
         overtaken = self._overtaken_by(entry) if isinstance(event, RunAnswered) else []
@@ -200,7 +220,7 @@ class Ledger:
         if after is not before:
             self._settle(entry, before)
         for each in overtaken:
-            self.feed(each, ShellMovedOn(event.generation, event.at))
+            self.feed(kernel_id, each, ShellMovedOn(event.generation, event.at))
         return after
 
     def _settle(self, entry: _Entry, before: Run) -> None:
@@ -209,21 +229,30 @@ class Ledger:
             kind = InputRequested if run.asks else InputProvided
             self._feed_kernel(run.kernel_id, kind, run_id=run.run_id)
         if run.has_ended:
-            del self._active[run.run_id]
-            self._ended[run.run_id] = replace(run, code=None, error=None)
-            while len(self._ended) > REMEMBERED:
-                self._ended.popitem(last=False)
+            self._end(run)
             kernel = self._tracker.get(run.kernel_id)
             if kernel is not None and run.run_id in (*kernel.sent, *kernel.awaiting):
                 self._feed_kernel(run.kernel_id, RunWithdrawn, run_id=run.run_id)
         if _told(run) != _told(before):
             self._tell(run)
 
+    def _end(self, run: Run) -> None:
+        """Remember of a run only that it ended; of those that ended long ago nothing."""
+        del self._active[run.kernel_id][run.run_id]
+        if not self._active[run.kernel_id]:
+            del self._active[run.kernel_id]
+        self._ended[run.key] = replace(run, code=None, error=None)
+        while len(self._ended) > REMEMBERED:
+            _, oldest = self._ended.popitem(last=False)
+            if self._first.get(oldest.run_id) == oldest.kernel_id:
+                del self._first[oldest.run_id]
+
     def _overtaken_by(self, entry: _Entry) -> list[str]:
         """Find what its sender asked of the same shell earlier and that was never answered."""
         if entry.sender is None:
             return []
-        earlier = takewhile(lambda each: each is not entry, self._active.values())
+        all_here = self._active[entry.run.kernel_id].values()
+        earlier = takewhile(lambda each: each is not entry, all_here)
         return [each.run.run_id for each in earlier if _is_overtaken(each, entry)]
 
     def heard(self, kernel_id: str, event: Event) -> None:
@@ -231,25 +260,25 @@ class Ledger:
         generation, at = event.generation, event.at
         if isinstance(event, RequestBegan) and event.request.is_run:
             self._meet(kernel_id, event)
-            self._take_for_sent(event.request.msg_id)
-            self.feed(event.request.msg_id, RunBegan(generation, at))
+            self._take_for_sent(kernel_id, event.request.msg_id)
+            self.feed(kernel_id, event.request.msg_id, RunBegan(generation, at))
         elif isinstance(event, RequestEnded):
-            self.feed(event.request.msg_id, RunBecameIdle(generation, at))
+            self.feed(kernel_id, event.request.msg_id, RunBecameIdle(generation, at))
         elif isinstance(event, ShellAnswered):
             for request in event.asked:
-                self.feed(request.msg_id, RunBecameIdle(generation, at))
+                self.feed(kernel_id, request.msg_id, RunBecameIdle(generation, at))
 
-    def _take_for_sent(self, run_id: str) -> None:
+    def _take_for_sent(self, kernel_id: str, run_id: str) -> None:
         """Note which process has a run that waited in zmq."""
-        run = self.get(run_id)
+        run = self.get(kernel_id, run_id)
         if run is not None and run.generation is None:
-            self.sent(run_id)
+            self.sent(kernel_id, run_id)
 
     def _meet(self, kernel_id: str, event: RequestBegan) -> None:
         """Get to know a run that came by another way."""
         run_id = event.request.msg_id
         kernel = self._tracker.get(kernel_id)
-        if kernel is None or self.knows(run_id):
+        if kernel is None or self.knows(kernel_id, run_id):
             return
         subshell = event.request.subshell
         run = self.new(run_id, kernel, Origin.ELSEWHERE, subshell=subshell, reply_comes=False)
@@ -260,13 +289,14 @@ class Ledger:
 
     def gone(self, sender: Sender) -> None:
         """Note that nobody reads the replies to a sender any more."""
-        for run in [each.run for each in self._active.values() if each.sender is sender]:
-            self.feed(run.run_id, ReplyMissed(run.generation or 0, self._tracker.now()))
+        theirs = [each.run for each in self._entries() if each.sender is sender]
+        for run in theirs:
+            self.feed(*run.key, ReplyMissed(run.generation or 0, self._tracker.now()))
 
     def server_ended(self) -> None:
         """Note that nobody will follow them any more."""
         for run in self.active():
-            self.feed(run.run_id, ServerEnded(run.generation or 0, self._tracker.now()))
+            self.feed(*run.key, ServerEnded(run.generation or 0, self._tracker.now()))
 
     def _kernel_changed(self, change: Change) -> None:
         before, after = change.before, change.after
@@ -287,7 +317,7 @@ class Ledger:
 
     def _feed_all(self, kernel_id: str, event: RunEvent) -> None:
         for run in self.active(kernel_id):
-            self.feed(run.run_id, event)
+            self.feed(kernel_id, run.run_id, event)
 
     def _feed_kernel(self, kernel_id: str, kind: Any, **facts: Any) -> None:
         kernel = self._tracker.get(kernel_id)
@@ -304,20 +334,27 @@ class Ledger:
 
     # -- what is asked ---------------------------------------------------------------------------
 
-    def get(self, run_id: str) -> Run | None:
+    def get(self, kernel_id: str, run_id: str) -> Run | None:
         """Return a run as it is now, or None if it is not under way."""
-        entry = self._active.get(run_id)
+        entry = self._entry(kernel_id, run_id)
         return None if entry is None else entry.run
 
     def at_work(self, kernel: Kernel) -> list[Run]:
         """Return what a kernel works on now: also what is over for us and not for the kernel."""
-        known = (self.get(each) or self._ended.get(each) for each in kernel.running)
+        known = (
+            self.get(kernel.id, each) or self._ended.get((kernel.id, each))
+            for each in kernel.running
+        )
         return [each for each in known if each is not None]
 
     def active(self, kernel_id: str | None = None) -> list[Run]:
-        """Return the runs that are not over, oldest first; of one kernel or of all."""
-        runs = (each.run for each in self._active.values())
-        return [run for run in runs if kernel_id is None or run.kernel_id == kernel_id]
+        """Return the runs that are not over, of one kernel oldest first, or of all."""
+        return [each.run for each in self._entries(kernel_id)]
+
+    def _entries(self, kernel_id: str | None = None) -> Iterator[_Entry]:
+        if kernel_id is not None:
+            return iter(self._active.get(kernel_id, {}).values())
+        return chain.from_iterable(runs.values() for runs in self._active.values())
 
 
 def _is_overtaken(earlier: _Entry, answered: _Entry) -> bool:

@@ -89,57 +89,57 @@ class RunReading:
         if not self._ledger.came(run, sender):
             return
         if kernel.status in TAKES_WORK:
-            self._ledger.sent(run_id)
+            self._ledger.sent(self._id, run_id)
         else:
             # It waits in zmq, and the process that is to come will have it.
             self._ledger.waits(run)
 
     def _replied(self, message: Message) -> None:
         run_id = message.parent.msg_id or ""
-        if self._ledger.get(run_id) is None:
+        if not self._ledger.expects_reply(self._id, run_id, message.sender):
             return
         reply = read_reply(read_content(message.content), self._instead())
-        errand = self._errands.get(run_id)
+        errand = self._errands.get(self._id, run_id)
         if errand is not None and reply.error is not None:
             errand.failed_late(reply.error.traceback)
         failure = reply.error.failure if reply.error else None
         event = RunAnswered(
             self._generation, self._tracker.now(), reply.status, reply.execution_count, failure
         )
-        self._ledger.feed(run_id, event)
+        self._ledger.feed(self._id, run_id, event)
 
     def _asked(self, message: Message) -> None:
         event = AskedForInput(self._generation, self._tracker.now())
-        self._ledger.feed(message.parent.msg_id, event)
+        self._ledger.feed(self._id, message.parent.msg_id, event)
 
     def _told(self, message: Message) -> None:
         for run in self._ledger.active(self._id):
             if run.asks:
-                self._ledger.feed(run.run_id, GotInput(self._generation, self._tracker.now()))
+                self._ledger.feed(*run.key, GotInput(self._generation, self._tracker.now()))
 
     # -- what is published -----------------------------------------------------------------
 
     def _published(self, message: Message) -> None:
-        run = self._ledger.get(message.parent.msg_id or "")
+        run = self._ledger.get(self._id, message.parent.msg_id or "")
         if run is None or not message.is_genuine():
             return
         code, count = read_input(read_content(message.content))
         recorded = self._ledger.recording.of(code)
         event = CodePublished(self._generation, self._tracker.now(), recorded, count)
-        self._ledger.feed(run.run_id, event)
+        self._ledger.feed(*run.key, event)
 
     def _failed(self, message: Message) -> None:
         run_id = message.parent.msg_id or ""
-        if self._ledger.get(run_id) is None or not message.is_genuine():
+        if self._ledger.get(self._id, run_id) is None or not message.is_genuine():
             return
         error = read_error(read_content(message.content), self._instead())
-        errand = self._errands.get(run_id)
+        errand = self._errands.get(self._id, run_id)
         if errand is not None:
             errand.failed(error.traceback)
         event = FailurePublished(self._generation, self._tracker.now(), error.failure)
-        self._ledger.feed(run_id, event)
+        self._ledger.feed(self._id, run_id, event)
 
     def _put_out(self, message: Message) -> None:
-        errand = self._errands.get(message.parent.msg_id or "")
+        errand = self._errands.get(self._id, message.parent.msg_id or "")
         if errand is not None and message.is_genuine():
             errand.put(read_output(message.header.msg_type or "", message.content))

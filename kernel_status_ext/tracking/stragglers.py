@@ -88,7 +88,7 @@ class Stragglers:
             for run in runs:
                 if run.generation is None and run.origin is Origin.WEBSOCKET:
                     # It waited in zmq: if the present process does not have it by now, none will.
-                    self._ledger.sent(run.run_id)
+                    self._ledger.sent(*run.key)
         left = [each for each in runs if _seems_left(each, kernel)]
         desk = self._desk_of(kernel_id) if left else None
         if desk is None or not desk.has_been_quiet_for(QUIET):
@@ -116,13 +116,13 @@ class Stragglers:
 
     def _end(self, kernel: Kernel, left: frozenset[str]) -> None:
         now = self._tracker.now()
-        for run in map(self._ledger.get, left):
+        for run in (self._ledger.get(kernel.id, each) for each in left):
             if run is not None and run.generation is not None:
                 request = Request(run.run_id, run.subshell, is_run=True)
                 event = ShellAnswered(run.generation, now, (request,))
                 self._tracker.feed(kernel.id, event)
                 self._ledger.heard(kernel.id, event)
-                self._ledger.feed(run.run_id, ShellMovedOn(run.generation, now))
+                self._ledger.feed(*run.key, ShellMovedOn(run.generation, now))
 
 
 def _seems_left(run: Run, kernel: Kernel) -> bool:

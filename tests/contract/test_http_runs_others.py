@@ -332,3 +332,58 @@ def test_input_of_a_stranger_is_not_known(server: Server, fake: Starter) -> None
         assert server.status(kernel)["waiting_for_input"] is False
         other.open()
         stream.until(named("done"))
+
+
+# -- one id on several kernels
+
+
+@pytest.mark.parametrize("protocol", PROTOCOLS.values(), ids=PROTOCOLS, indirect=True)
+def test_one_id_on_two_kernels_is_that_of_two_runs(
+    server: Server, fake: Starter, protocol: str
+) -> None:
+    """The end of the one is not that of the other, while they run and afterwards."""
+    gate = server.gate()
+    first, second = fake("good"), fake("good")
+    with (
+        connect(server, first, protocol=protocol) as one,
+        connect(server, second, protocol=protocol) as other,
+    ):
+        cell = one.execute(f"wait {gate.path}")
+        started(server, cell)
+        other.finished(other.execute("nothing", msg_id=cell))
+        eventually(
+            lambda: look(server, cell, second)["status"] == "ok", what="the second has ended"
+        )
+        assert look(server, cell)["kernel_id"] == first
+        assert look(server, cell)["status"] == "running"
+        assert server.status(first)["running"] == [cell]
+        gate.open()
+        one.finished(cell)
+    assert ended(server, cell)["kernel_id"] == first
+    for kernel in (first, second):
+        assert look(server, cell, kernel)["kernel_id"] == kernel
+    assert [run["run_id"] for run in listed(server, second)] == [cell]
+
+
+def test_a_kernel_that_speaks_of_another_ones_run(server: Server, start: Starter) -> None:
+    """What it prints and says does not come into that run's stream, and does not end it."""
+    victim, liar = start(), start()
+    gate = server.gate()
+    with sent(server, victim, gate.cell) as stream:
+        run_id = stream.until(named("run")).data["run"]["run_id"]
+        started(server, run_id)
+        lie = (
+            "from ipykernel.kernelapp import IPKernelApp\n"
+            "kernel = IPKernelApp.instance().kernel\n"
+            f"parent = {{'header': {{'msg_id': {run_id!r}, 'msg_type': 'execute_request'}}}}\n"
+            "for kind, said in [('status', {'execution_state': 'busy'}),\n"
+            "    ('stream', {'name': 'stdout', 'text': 'a lie'}),\n"
+            "    ('status', {'execution_state': 'idle'})]:\n"
+            "    kernel.session.send(kernel.iopub_socket, kind, said, parent, ident=b'x')\n"
+        )
+        assert execute(server, liar, lie).done["success"]
+        assert look(server, run_id)["status"] == "running"
+        gate.open()
+        stream.until(named("done"))
+    assert "a lie" not in server.http.get(place(run_id, "/events")).text
+    assert look(server, run_id)["status"] == "ok"

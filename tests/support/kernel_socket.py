@@ -307,10 +307,16 @@ class KernelSocket:
         with contextlib.suppress(ConnectionError):  # what the server did is seen by reading
             self.wire.socket.sendall(bytes([0x80 | kind]) + length + mask + masked)
 
-    def send(self, msg_type: str, content: dict[str, Any], channel: str = "shell") -> str:
-        """Send a request and give its id."""
+    def send(
+        self,
+        msg_type: str,
+        content: dict[str, Any],
+        channel: str = "shell",
+        msg_id: str | None = None,
+    ) -> str:
+        """Send a request and give its id, a new one unless it is given."""
         header = {
-            "msg_id": uuid.uuid4().hex,
+            "msg_id": msg_id or uuid.uuid4().hex,
             "msg_type": msg_type,
             "session": self.session_id,
             "username": "somebody",
@@ -325,7 +331,9 @@ class KernelSocket:
             self._send_frame(BINARY, serialize_msg_to_ws_v1(message, channel, pack))
         return header["msg_id"]
 
-    def execute(self, code: str, channel: str = "shell", **more: object) -> str:
+    def execute(
+        self, code: str, channel: str = "shell", msg_id: str | None = None, **more: object
+    ) -> str:
         """Send a cell and give its id."""
         content = {
             "code": code,
@@ -335,7 +343,7 @@ class KernelSocket:
             "allow_stdin": False,
             "stop_on_error": False,
         }
-        return self.send("execute_request", content | more, channel)
+        return self.send("execute_request", content | more, channel, msg_id)
 
     def finished(self, msg_id: str, timeout: float = PATIENCE) -> list[Message]:
         """Receive until this request's reply and its idle have come; gives all it has led to."""

@@ -68,19 +68,22 @@ class World:
     def send(self, *run_ids: str, sender: Sender | None = None, **facts: Any) -> None:
         """Runs that came and were sent at once, by one socket."""
         for run_id in run_ids:
-            assert self.ledger.came(self.new(run_id, **facts), sender or self.me)
-            self.ledger.sent(run_id)
+            run = self.new(run_id, **facts)
+            assert self.ledger.came(run, sender or self.me)
+            self.ledger.sent(*run.key)
 
-    def answer(self, run_id: str, said: RunStatus = RunStatus.OK, generation: int = 0) -> None:
+    def answer(
+        self, run_id: str, said: RunStatus = RunStatus.OK, generation: int = 0, name: str = "k"
+    ) -> None:
         """The reply to a run passed by."""
         self.time += timedelta(seconds=1)
-        self.ledger.feed(run_id, RunAnswered(generation, self.time, said))
+        self.ledger.feed(name, run_id, RunAnswered(generation, self.time, said))
 
-    def run(self, run_id: str) -> Run:
+    def run(self, run_id: str, name: str = "k") -> Run:
         """A run as it is now, or as listeners were last told of it."""
-        active = self.ledger.get(run_id)
-        return active or next(each for each in reversed(self.told) if each.run_id == run_id)
+        key = name, run_id
+        return self.ledger.get(*key) or next(run for run in reversed(self.told) if run.key == key)
 
-    def story(self, run_id: str) -> list[str]:
+    def story(self, run_id: str, name: str = "k") -> list[str]:
         """The statuses that listeners were told of a run."""
-        return [str(each.status) for each in self.told if each.run_id == run_id]
+        return [str(each.status) for each in self.told if each.key == (name, run_id)]

@@ -89,9 +89,9 @@ def _check_failure(run: Run) -> None:
         assert len(run["reason"].split()) > 1, run
 
 
-def look(server: Server, run_id: str) -> Run:
-    """The run as it is now."""
-    body = server.get(place(run_id))
+def look(server: Server, run_id: str, kernel_id: str | None = None) -> Run:
+    """The run as it is now: the first of this id, or that of a kernel."""
+    body = server.get(place(run_id, f"?kernel_id={kernel_id}" if kernel_id else ""))
     assert set(body) == {"run"}
     return checked(body["run"])
 

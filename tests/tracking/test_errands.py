@@ -103,7 +103,7 @@ class Scene:
 
     def interrupt(self, run_id: str) -> None:
         """Interrupt a run; raises as `Errands.interrupt` does."""
-        asyncio.run(self.errands.interrupt(run_id))
+        asyncio.run(self.errands.interrupt("k", run_id))
 
 
 @pytest.fixture
@@ -135,8 +135,8 @@ def test_all_that_waited_come_to_their_ends(scene: Scene) -> None:
     scene.loop.turn()
     for run_id in MANY:
         scene.world.tell(began(run_id, is_run=True), ended(run_id, is_run=True), name=NEW)
-        scene.world.answer(run_id)
-    assert {scene.world.run(each).status for each in MANY} == {RunStatus.OK}
+        scene.world.answer(run_id, name=NEW)
+    assert {scene.world.run(each, NEW).status for each in MANY} == {RunStatus.OK}
     kernel = scene.world.kernel(NEW)
     assert (kernel.queued, kernel.running, kernel.awaiting) == ((), (), ())
     assert (scene.world.ledger.active(), scene.desk.done_with) == ([], MANY)
@@ -242,7 +242,7 @@ def wanted(request: pytest.FixtureRequest) -> Iterator[tuple[RunStatus, tuple[Ne
 
 def interrupted_by_jupyter(scene: Scene) -> None:
     """What the kernel publishes of the interrupt that Jupyter sends before it ends a process."""
-    scene.world.ledger.feed("a", FailurePublished(0, scene.world.now(), INTERRUPTED))
+    scene.world.ledger.feed("k", "a", FailurePublished(0, scene.world.now(), INTERRUPTED))
 
 
 def test_it_is_no_failure_when_the_process_answered(
@@ -254,7 +254,7 @@ def test_it_is_no_failure_when_the_process_answered(
     scene.world.tell(began("a", is_run=True), wish)
     interrupted_by_jupyter(scene)
     said = RunAnswered(0, scene.world.now(), RunStatus.ERROR, 1, INTERRUPTED)
-    scene.world.ledger.feed("a", said)
+    scene.world.ledger.feed("k", "a", said)
     scene.world.tell(ended("a", is_run=True), *end)
     run = scene.world.run("a")
     assert (run.status, run.error) == (status, None)
@@ -283,7 +283,7 @@ def test_it_is_no_failure_when_nothing_was_idle(
     scene.submit("a")
     scene.world.tell(began("a", is_run=True), wish)
     said = RunAnswered(0, scene.world.now(), RunStatus.ERROR, 1, INTERRUPTED)
-    scene.world.ledger.feed("a", said)
+    scene.world.ledger.feed("k", "a", said)
     scene.world.tell(*end)
     run = scene.world.run("a")
     assert (run.status, run.error) == (status, None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from msgspec import structs
-from support.dialogues import began, ended, exited, restart, shell_answered, started
+from support.dialogues import CONNECTED, began, ended, exited, restart, shell_answered, started
 from support.run_world import World
 
 from kernel_status_ext.core.model import Request
@@ -33,7 +33,7 @@ def test_a_run_goes_its_way() -> None:
     world.answer("a")
     assert world.story("a") == ["queued", "running", "ok"]
     assert world.ledger.active() == []
-    assert (world.ledger.get("a"), world.ledger.knows("a")) == (None, True)
+    assert (world.ledger.get("k", "a"), world.ledger.knows("k", "a")) == (None, True)
 
 
 def test_a_new_run_knows_its_kernel_and_its_session() -> None:
@@ -80,17 +80,74 @@ def test_ended_runs_are_remembered_and_the_oldest_forgotten() -> None:
     for number in range(REMEMBERED + 1):
         world.ledger.came(world.new(f"r{number}"))
     world.ledger.server_ended()
-    assert not world.ledger.knows("r0")
-    assert world.ledger.knows("r1")
-    assert world.ledger.knows(f"r{REMEMBERED}")
+    assert not world.ledger.knows("k", "r0")
+    assert world.ledger.knows("k", "r1")
+    assert world.ledger.knows("k", f"r{REMEMBERED}")
 
 
 def test_news_of_a_run_that_nobody_knows_is_no_news() -> None:
     """Nor is news of no run at all."""
     world = World()
     for run_id in ("x", "", None):
-        assert world.ledger.feed(run_id, RunAnswered(0, world.time, RunStatus.OK)) is None
+        assert world.ledger.feed("k", run_id, RunAnswered(0, world.time, RunStatus.OK)) is None
     assert world.told == []
+
+
+def test_one_id_on_two_kernels_is_that_of_two_runs() -> None:
+    """What one of them says of its own changes nothing of the other's."""
+    world = World()
+    world.born(*CONNECTED, name="other")
+    world.send("a")
+    theirs = world.new("a", "other")
+    assert world.ledger.came(theirs, world.me)
+    world.ledger.sent("other", "a")
+    world.tell(began("a", is_run=True))
+    world.tell(began("a", is_run=True), ended("a", is_run=True), name="other")
+    world.answer("a", name="other")
+    assert world.run("a", "other").status is RunStatus.OK
+    assert world.run("a").status is RunStatus.RUNNING
+    assert (world.kernel().running, world.kernel("other").running) == (("a",), ())
+    world.tell(exited(signal=9))
+    assert (world.story("a")[-1], world.story("a", "other")[-1]) == ("died", "ok")
+
+
+def test_a_kernel_that_speaks_of_another_ones_run_has_met_a_stranger() -> None:
+    """Whatever it says is not about that run."""
+    world = World()
+    world.born(*CONNECTED, name="other")
+    world.send("a")
+    world.tell(began("a", is_run=True))
+    world.tell(began("a", is_run=True), ended("a", is_run=True), name="other")
+    world.ledger.feed("other", "a", RunAnswered(0, world.time, RunStatus.OK))
+    assert (world.run("a").status, world.run("a").is_idle) == (RunStatus.RUNNING, False)
+    assert world.run("a", "other").origin is Origin.ELSEWHERE
+
+
+def test_the_first_run_of_an_id_is_the_one_that_is_meant() -> None:
+    """As long as it is remembered."""
+    world = World()
+    world.born(*CONNECTED, name="other")
+    assert world.ledger.kernel_of("a") is None
+    world.ledger.came(world.new("a", "other"))
+    world.ledger.came(world.new("a"))
+    assert world.ledger.kernel_of("a") == "other"
+    world.ledger.server_ended()
+    assert world.ledger.kernel_of("a") == "other"
+    for number in range(REMEMBERED):
+        world.ledger.came(world.new(f"r{number}"))
+    world.ledger.server_ended()
+    assert world.ledger.kernel_of("a") is None
+
+
+def test_a_reply_to_what_another_client_sent_under_the_same_id_is_not_the_runs() -> None:
+    """It is expected by the socket by which the run went, or by any if that one is gone."""
+    world = World()
+    world.send("a")
+    assert world.ledger.expects_reply("k", "a", world.me)
+    assert not world.ledger.expects_reply("k", "a", Sender())
+    assert not world.ledger.expects_reply("other", "a", world.me)
+    world.ledger.gone(world.me)
+    assert world.ledger.expects_reply("k", "a", Sender())
 
 
 # -- what the kernel knows -------------------------------------------------------------------
@@ -105,8 +162,8 @@ def test_the_kernel_knows_what_waits_and_what_was_sent() -> None:
     assert world.kernel().queued == ("a", "b", "waiting")
     assert world.tell(began("a", is_run=True)).queued == ("b", "waiting")
     assert world.kernel().running == ("a",)
-    world.ledger.goes_by("waiting", world.me)
-    world.ledger.sent("waiting")
+    world.ledger.goes_by("k", "waiting", world.me)
+    world.ledger.sent("k", "waiting")
     assert (world.kernel().sent, world.kernel().awaiting) == (("a", "b", "waiting"), ())
 
 
@@ -128,11 +185,11 @@ def test_the_kernel_knows_who_asks() -> None:
     world.send("a")
     world.tell(began("a", is_run=True))
     assert world.kernel().waiting_for_input is False
-    world.ledger.feed("a", AskedForInput(0, world.time))
+    world.ledger.feed("k", "a", AskedForInput(0, world.time))
     assert world.kernel().waiting_for_input is True
-    world.ledger.feed("a", GotInput(0, world.time))
+    world.ledger.feed("k", "a", GotInput(0, world.time))
     assert world.kernel().waiting_for_input is False
-    world.ledger.feed("a", AskedForInput(0, world.time))
+    world.ledger.feed("k", "a", AskedForInput(0, world.time))
     assert world.tell(ended("a", is_run=True)).waiting_for_input is False
     assert "a" in {each.run_id for each in world.ledger.active()}, "its reply is to come"
 
@@ -148,7 +205,7 @@ def test_a_stranger_is_met_when_it_begins() -> None:
     assert (run.origin, run.status, run.subshell) == (Origin.ELSEWHERE, RunStatus.RUNNING, "sub")
     assert (run.queued_at, run.started_at, run.worker_pid) == (None, world.time, 4711)
     assert world.kernel().waiting_for_input is None
-    world.ledger.feed("theirs", CodePublished(0, world.time, "x", 5))
+    world.ledger.feed("k", "theirs", CodePublished(0, world.time, "x", 5))
     world.tell(ended("theirs", "sub", is_run=True))
     assert world.story("theirs") == ["running", "running", "ok"]
     assert world.run("theirs").code == "x"
@@ -195,7 +252,7 @@ def test_a_later_reply_ends_what_was_never_answered() -> None:
     world = World()
     world.send("a", "b", "c")
     world.tell(began("a", is_run=True))
-    world.ledger.feed("a", CodePublished(0, world.time, "1", 1))
+    world.ledger.feed("k", "a", CodePublished(0, world.time, "1", 1))
     world.tell(ended("a", is_run=True))
     world.answer("c")
     assert (world.run("a").status, world.run("b").status) == (RunStatus.OK, RunStatus.ABORTED)
@@ -242,7 +299,7 @@ def test_who_goes_away_leaves_runs_that_are_over_with_their_idle() -> None:
     world.send("a", "b")
     world.send("theirs", sender=Sender())
     world.tell(began("a", is_run=True))
-    world.ledger.feed("a", CodePublished(0, world.time, "1", 1))
+    world.ledger.feed("k", "a", CodePublished(0, world.time, "1", 1))
     world.tell(ended("a", is_run=True))
     assert world.run("a").status is RunStatus.RUNNING
     world.ledger.gone(world.me)

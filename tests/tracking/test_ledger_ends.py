@@ -62,7 +62,7 @@ def test_what_waits_survives_a_restart() -> None:
     world.tell(exited(0), started(5))
     assert [status for status, _ in fates(world)] == ["aborted", "aborted", "queued"]
     assert world.kernel().queued == ("waiting",)
-    world.ledger.sent("waiting")
+    world.ledger.sent("k", "waiting")
     assert world.run("waiting").generation == 1
 
 
@@ -70,7 +70,9 @@ def test_an_error_after_a_restart_was_asked_for_is_that_restart() -> None:
     """Jupyter interrupts what runs before it ends the process."""
     world = working()
     world.tell(restart())
-    world.ledger.feed("at work", FailurePublished(0, world.time, Failure("KeyboardInterrupt", "")))
+    world.ledger.feed(
+        "k", "at work", FailurePublished(0, world.time, Failure("KeyboardInterrupt", ""))
+    )
     world.answer("at work", RunStatus.ERROR)
     world.tell(ended("at work", is_run=True))
     run = world.run("at work")
@@ -93,7 +95,7 @@ def test_a_server_that_stops_loses_what_it_ends() -> None:
     world.tell(shutdown(RequestedBy.SERVER_STOP), exited(0))
     world.ledger.server_ended()
     assert [status for status, _ in fates(world)] == ["lost", "lost", "lost"]
-    assert world.run("other's").reason == LOST
+    assert world.run("other's", "other").reason == LOST
     assert world.ledger.active() == []
 
 
@@ -113,9 +115,8 @@ def test_a_launch_that_fails_refuses_what_waits() -> None:
     world.ledger.waits(run)
     dead = world.tell(launch_failed(), name="new")
     assert dead.status is Status.DEAD
-    assert (world.run("waiting").status, world.run("waiting").reason) == (
-        *(RunStatus.ABORTED, dead.reason),
-    )
+    run = world.run("waiting", "new")
+    assert (run.status, run.reason) == (RunStatus.ABORTED, dead.reason)
 
 
 def test_what_waited_here_stands_behind_what_was_sent_before_it() -> None:
@@ -124,7 +125,7 @@ def test_what_waited_here_stands_behind_what_was_sent_before_it() -> None:
     world.ledger.came(run := world.new("waited"))
     world.ledger.waits(run)
     world.send("quicker")
-    world.ledger.goes_by("waited", world.me)
-    world.ledger.sent("waited")
+    world.ledger.goes_by("k", "waited", world.me)
+    world.ledger.sent("k", "waited")
     world.answer("quicker")
     assert world.run("waited").status is RunStatus.QUEUED

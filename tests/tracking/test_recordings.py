@@ -287,13 +287,13 @@ def test_a_recording_is_found_while_it_is_kept() -> None:
     """Under way and after its end; others were never recorded."""
     recordings = Recordings(PLENTY)
     recording = recordings.begin(run_named("a", RUNNING))
-    assert recordings.get("a") is recording
+    assert recordings.get(ENDED.kernel_id, "a") is recording
     recordings.changed(run_named("a", RUNNING))
     assert not recording.has_ended
     recordings.changed(run_named("a"))
     assert recording.has_ended
-    assert recordings.get("a") is recording
-    assert recordings.get("b") is None
+    assert recordings.get(ENDED.kernel_id, "a") is recording
+    assert recordings.get(ENDED.kernel_id, "b") is None
 
 
 def test_an_end_is_recorded_once() -> None:
@@ -313,7 +313,7 @@ def test_the_oldest_ended_recordings_are_forgotten(monkeypatch: pytest.MonkeyPat
         recordings.begin(run_named(run_id, RUNNING))
     for run_id in "badce":
         recordings.changed(run_named(run_id))
-    kept = [each for each in ("under way", *"abcde") if recordings.get(each)]
+    kept = [each for each in ("under way", *"abcde") if recordings.get(ENDED.kernel_id, each)]
     assert kept == ["under way", "c", "d", "e"]
 
 
@@ -326,7 +326,13 @@ def test_ended_recordings_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) 
     kept = []
     for run_id in "abcd":
         recordings.changed(run_named(run_id))
-        kept.append([each for each in "abcd" if (r := recordings.get(each)) and r.has_ended])
+        kept.append(
+            [
+                each
+                for each in "abcd"
+                if (r := recordings.get(ENDED.kernel_id, each)) and r.has_ended
+            ]
+        )
     assert kept == [["a"], ["a", "b"], ["c"], ["d"]]
 
 
