@@ -107,7 +107,12 @@ def read_error(content: JSON, instead: str | None = None) -> Error:
     )
     lines = content.get("traceback")
     told = "\n".join(map(str, lines)) if isinstance(lines, list) else ""
-    return Error(failure, f"{told or f'{failure.ename}: {failure.evalue}'}\n")
+    named = (
+        f"{failure.ename}: {failure.evalue}"
+        if failure.ename or not failure.evalue
+        else failure.evalue
+    )
+    return Error(failure, f"{told or named}\n")
 
 
 @dataclass(frozen=True, slots=True)

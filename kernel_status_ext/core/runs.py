@@ -43,7 +43,10 @@ from .words import RequestedBy, RunStatus, Word
 SHOWN = 300
 """Characters of what a run raised that its reason quotes."""
 
-SKIPPED = "An earlier run failed, so the kernel skipped this one."
+SKIPPED = "An earlier run failed or was interrupted, so the kernel skipped this one."
+INTERRUPTED = "It was interrupted."
+GIVEN_UP = "The kernel gave it up: it was interrupted, or skipped because an earlier run failed."
+NO_WORD = "It failed, and the kernel did not say why."
 UNANSWERED = "The kernel was done with it and never answered."
 LOST = "The server ended before the run did, so nobody knows what became of it."
 
@@ -216,10 +219,19 @@ def _told_without_a_reply(run: Run) -> RunStatus:
 
 def _reason(run: Run, status: RunStatus) -> str:
     if status is RunStatus.ERROR:
-        return raised(run.error) if run.error else "It failed, and the kernel did not say why."
+        return raised(run.error) if run.error else NO_WORD
     if status is RunStatus.ABORTED:
-        return SKIPPED if run.answer or not run.reply_comes else UNANSWERED
+        return _not_done(run)
     return ""
+
+
+def _not_done(run: Run) -> str:
+    if run.was_published:
+        # Only what runs is published: bash_kernel and IRkernel answer an interrupt like that.
+        return INTERRUPTED
+    if run.silent:
+        return GIVEN_UP
+    return SKIPPED if run.answer or not run.reply_comes else UNANSWERED
 
 
 def raised(failure: Failure) -> str:
@@ -228,9 +240,16 @@ def raised(failure: Failure) -> str:
     >>> raised(Failure("ZeroDivisionError", "division by zero"))
     'It raised ZeroDivisionError: division by zero.'
     """
-    told = " ".join(f"{failure.ename}: {failure.evalue}".split()).rstrip(":")
+    if not failure.ename:
+        # bash_kernel gives the exit code of the last command and no name.
+        return f"It failed: {_cut(failure.evalue)}" if failure.evalue.strip() else NO_WORD
+    return f"It raised {_cut(f'{failure.ename}: {failure.evalue}')}"
+
+
+def _cut(text: str) -> str:
+    told = " ".join(text.split()).rstrip(":")
     shown = told if len(told) <= SHOWN else told[: SHOWN - 1] + "…"
-    return f"It raised {shown}" + ("" if shown.endswith((".", "…", "!", "?")) else ".")
+    return shown + ("" if shown.endswith((".", "…", "!", "?")) else ".")
 
 
 def _ended(run: Run, status: RunStatus, event: RunEvent) -> Run:

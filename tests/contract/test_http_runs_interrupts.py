@@ -84,6 +84,20 @@ def test_by_a_message(server: Server, start: Starter) -> None:
     assert interrupted(ended(server, run_id))
 
 
+def test_one_that_its_kernel_calls_aborted(server: Server, start: Starter) -> None:
+    """An interrupted cell of a bash or an R kernel was interrupted, not skipped."""
+    kernel, gate = start(interruptible(server)), server.gate()
+    with sent(server, kernel, f"yield {gate}") as stream:
+        run_id = stream.next().data["run"]["run_id"]
+        started(server, run_id)
+        taken(interrupt(server, run_id))
+        told = stream.whole()
+    run = ended(server, run_id)
+    assert (run["status"], run["reason"]) == ("aborted", "It was interrupted.")
+    assert run["started_at"] is not None
+    assert "It was interrupted." in told.text("stderr")
+
+
 def test_a_queued_one(server: Server, python_kernel: str) -> None:
     """It is refused, and the one that runs is not harmed; nor is the queued one, later."""
     first, second = server.gate(), server.gate()

@@ -130,6 +130,7 @@ def test_a_failure_without_a_traceback_is_told_by_its_name(traceback: Any) -> No
     """Something is shown of every failure."""
     content = {"ename": "E", "evalue": "v", "traceback": traceback}
     assert read_error(content).traceback == "E: v\n"
+    assert read_error({"evalue": "127", "traceback": traceback}).traceback == "127\n"
 
 
 def test_lines_that_are_no_text_are_shown_as_they_are() -> None:

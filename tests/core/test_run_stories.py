@@ -34,7 +34,7 @@ from support.run_dialogues import (
 )
 
 from kernel_status_ext.core.run import Failure, Origin, Run
-from kernel_status_ext.core.runs import LOST, SHOWN, SKIPPED, raised
+from kernel_status_ext.core.runs import GIVEN_UP, LOST, SHOWN, SKIPPED, raised
 from kernel_status_ext.core.words import RequestedBy, RunStatus
 
 ERROR = RunStatus.ERROR
@@ -121,7 +121,22 @@ def test_a_run_that_was_skipped_never_started() -> None:
 
 def test_a_run_that_was_published_and_aborted_did_start() -> None:
     """What the kernel said it runs was not skipped."""
-    assert seconds(sent_run(*AT_WORK, answer(ABORTED), idle())) == (2, 5)
+    run = sent_run(*AT_WORK, answer(ABORTED), idle())
+    assert (run.status, run.reason, seconds(run)) == (ABORTED, "It was interrupted.", (2, 5))
+
+
+def test_a_silent_run_that_was_aborted_says_no_more_than_is_known() -> None:
+    """Nothing is published of it, so it may have been interrupted or skipped."""
+    run = sent_run(began(), answer(ABORTED), idle(), silent=True)
+    assert (run.status, run.reason) == (ABORTED, GIVEN_UP)
+
+
+def test_a_failure_without_a_name_was_not_raised() -> None:
+    """bash_kernel gives the exit code of a command, and no name."""
+    run = sent_run(*AT_WORK, answer(ERROR, Failure("", "127")), idle())
+    assert (run.status, run.reason) == (ERROR, "It failed: 127.")
+    run = sent_run(*AT_WORK, answer(ERROR, Failure("", " ")), idle())
+    assert run.reason == "It failed, and the kernel did not say why."
 
 
 def test_a_silent_run_is_told_by_its_reply() -> None:

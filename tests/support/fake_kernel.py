@@ -4,7 +4,8 @@
 
 `--mode` takes one mode, or a comma list: the n-th start with the same `--starts` file takes the
 n-th of them, the last repeats. `execute_request` understands one command: `wait PATH` (busy until
-PATH exists), `nap PATH` (the same, or until an `interrupt_request`), `block PATH` (only the
+PATH exists), `nap PATH` (the same, or until an `interrupt_request`), `yield PATH` (a nap that,
+interrupted, is answered `abort`, as bash_kernel and IRkernel do), `block PATH` (only the
 heartbeat answers meanwhile), `die CODE`, `signal NUMBER`, `flood LINES`, `big BYTES` (one message),
 `error`, those of `ENDS`; anything else does nothing and succeeds. SIGINT is ignored; heartbeat and
 control answer while a command waits.
@@ -253,7 +254,7 @@ class Kernel:
         command, _, argument = request["code"].partition(" ")
         self.count, self.interrupted = self.count + 1, False
         self.say("execute_input", {"code": request["code"], "execution_count": self.count}, parent)
-        if command in ("wait", "nap", "block"):
+        if command in ("wait", "nap", "yield", "block"):
             self.pause(command, Path(argument))
         if command == "deep":
             self.wire.strange(b'{"x":' + b"[" * 2000 + b"]" * 2000 + b"}")
@@ -266,11 +267,17 @@ class Kernel:
         if command == "big":
             data = {"text/plain": "x" * int(argument)}
             self.say("display_data", {"data": data, "metadata": {}, "transient": {}}, parent)
+        return self.outcome(command, argument)
+
+    def outcome(self, command: str, argument: str) -> dict:
+        """Say how a command went."""
         awoken = command == "nap" and self.interrupted
         if command == "error" or awoken:
             name = "KeyboardInterrupt" if awoken else "Wanted"
             error = {"ename": name, "evalue": argument, "traceback": []}
             return {"status": "error", "execution_count": self.count, **error}
+        if command == "yield" and self.interrupted:
+            return {"status": "abort", "execution_count": self.count}
         return {
             "status": "ok",
             "execution_count": self.count,
@@ -281,7 +288,7 @@ class Kernel:
     def pause(self, command: str, path: Path) -> None:
         """Be busy until the path exists; a kernel that blocks only lets its heart beat."""
         channels = ["hb"] if command == "block" else WHILE_BUSY.get(self.mode, ["control", "hb"])
-        while not path.exists() and not (command == "nap" and self.interrupted):
+        while not path.exists() and not (command in ("nap", "yield") and self.interrupted):
             self.serve(channels)
 
 
