@@ -127,12 +127,34 @@ def explain_end(
     """
     when = "" if lived is None else f" {lived:.1f} s after its start"
     number = signal_of(ended)
+    if ended.hearsay:
+        return _explain_hearsay(ended, number, when, answered=answered)
     if number is not None:
         early = "" if answered else ", before it was ready"
         return _explain_signal(ended, signal_name(number), when + early, remains)
     if not answered:
         return _explain_start(ended.code, when, remains)
     return _explain_code(ended.code, when, remains)
+
+
+ASK_ITS_PROVISIONER = "look where its provisioner runs kernels"
+
+
+def _explain_hearsay(ended: Exit, number: int | None, when: str, *, answered: bool) -> Account:
+    """Word what a provisioner says; nothing of such a process was seen here, no log either."""
+    when += "" if answered else f"{when and ','} before it was ready"
+    if number is None and ended.code is None:
+        happened = f"The kernel is gone{when}, and its provisioner does not say why"
+        return Account(Cause.LOST, happened, ASK_ITS_PROVISIONER)
+    if number is not None:
+        name = signal_name(number)
+        cause, _ = _SIGNAL_CAUSES.get(name, (Cause.SIGNALED, ""))
+        code = "" if ended.code is None else f" (exit code {ended.code})"
+        happened = f"The kernel's provisioner says that it was killed by {name}{code}{when}"
+        return Account(cause, happened, ASK_ITS_PROVISIONER)
+    happened = f"The kernel's provisioner says that it exited with code {ended.code}{when}"
+    cause = Cause.ERROR if answered else Cause.START_FAILED
+    return Account(cause, happened, ASK_ITS_PROVISIONER)
 
 
 def _explain_signal(ended: Exit, name: str, when: str, remains: Remains) -> Account:
@@ -169,7 +191,7 @@ def _explain_start(code: int | None, when: str, remains: Remains) -> Account:
 def _explain_code(code: int | None, when: str, remains: Remains) -> Account:
     happened = _exited(code, when)
     if code is None:
-        return Account(Cause.LOST, happened, "look where its provisioner runs kernels")
+        return Account(Cause.LOST, happened, "nobody here saw how it ended")
     if code == 0:
         hint = "a cell or a library ended it, exit() for example"
         return Account(Cause.EXITED, happened, hint)

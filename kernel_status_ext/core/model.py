@@ -23,6 +23,8 @@ class Exit:
 
     code: int | None = None
     signal: int | None = None
+    hearsay: bool = False
+    """Whether only a provisioner that does not start local processes says so."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from logging import Logger
 from typing import Protocol
 
@@ -183,7 +184,7 @@ class PollWatch:
         if code is None or not self._timer.is_running():
             return
         self.close()
-        self._ended = from_returncode(code)
+        self._ended = from_hearsay(code)
         self._tell(self._ended)
 
     def look(self) -> Exit | None:
@@ -204,3 +205,9 @@ def exit_of(process: subprocess.Popen[bytes]) -> Exit | None:
 def from_returncode(code: int) -> Exit:
     """Read subprocess's convention: negative for a signal."""
     return Exit(signal=-code) if code < 0 else Exit(code=code)
+
+
+def from_hearsay(code: int) -> Exit:
+    """Read what a provisioner says of a process that is not here: 0 is just "gone"."""
+    # gateway_provisioners 0.5: poll() of containers, yarn and distributed kernels.
+    return replace(from_returncode(code) if code else Exit(), hearsay=True)

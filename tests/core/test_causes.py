@@ -145,6 +145,40 @@ def test_an_exit_by_itself_has_its_cause(ended: Exit, answered: bool, cause: Cau
     assert account.hint
 
 
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "never answered"])
+def test_a_provisioners_zero_is_no_exit(answered: bool) -> None:
+    """Many say 0 of all that is gone: nothing of a code, of a cell or of a log is told."""
+    account = explain_end(Exit(hearsay=True), 2, answered=answered)
+    assert account.cause is Cause.LOST
+    told = sentence(account.happened, account.hint)
+    assert "its provisioner does not say why" in told
+    assert ("before it was ready" in told) is not answered
+    assert not re.search(r"\bcode\b|exit\(\)|stderr|\blog\b|terminal", told)
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "never answered"])
+@pytest.mark.parametrize(
+    ("ended", "cause", "word"),
+    [
+        (Exit(3, hearsay=True), None, "exited with code 3"),
+        (Exit(137, hearsay=True), Cause.KILLED, "killed by SIGKILL (exit code 137)"),
+        (Exit(None, 11, hearsay=True), Cause.SEGMENTATION_FAULT, "killed by SIGSEGV"),
+        (Exit(None, 40, hearsay=True), Cause.SIGNALED, "killed by signal 40"),
+    ],
+    ids=str,
+)
+def test_what_a_provisioner_says_is_told_as_its_word(
+    ended: Exit, cause: Cause | None, word: str, answered: bool
+) -> None:
+    """It was not seen here, and neither its stderr nor a log of this machine knows of it."""
+    account = explain_end(ended, 2, answered=answered)
+    assert account.cause is (cause or (Cause.ERROR if answered else Cause.START_FAILED))
+    assert account.happened.startswith("The kernel's provisioner says that it ")
+    told = sentence(account.happened, account.hint)
+    assert word in told
+    assert not re.search(r"stderr|\blog\b|terminal|last cell", told)
+
+
 def test_two_codes_are_two_sentences() -> None:
     """The sentence says what was measured."""
     one, other = (explain_end(Exit(code), 2, answered=True).happened for code in (3, 4))

@@ -7,6 +7,7 @@ import signal
 
 import pytest
 from support.server import PATIENCE, Server, eventually
+from support.stories import come_back, execute
 
 pytestmark = pytest.mark.xdist_group("seam-set-ups")
 
@@ -70,8 +71,37 @@ def test_a_kernel_that_only_its_provisioner_can_see() -> None:
         spec.write_text(spec.read_text()[:-1] + f', "metadata": {metadata!r}}}'.replace("'", '"'))
         status = killed_and_back(server, "hidden")
         assert status["last_termination"]["signal"] == "SIGKILL"
+        assert status["last_termination"]["reason"].startswith("The kernel's provisioner says that")
         assert status["restart_count"] == 1
         assert server.stop().clean
+
+
+@pytest.mark.parametrize(
+    ("code", "told", "cause", "words"),
+    [
+        (0, None, "Lost", "its provisioner does not say why"),
+        (3, 3, "Error", "The kernel's provisioner says that it exited with code 3"),
+    ],
+)
+def test_what_a_provisioner_says_of_an_end_is_hearsay(
+    code: int, told: int | None, cause: str, words: str
+) -> None:
+    """Many say 0 of all that is gone, so it is no exit code; another code is the provisioner's."""
+    config = {"ServerApp": {"kernel_manager_class": "user_classes.HidingMapping"}}
+    with Server(config=config) as server:
+        metadata = {"kernel_provisioner": {"provisioner_name": "hidden"}}
+        server.fake("hidden", "good")
+        spec = server.data / "kernels" / "hidden" / "kernel.json"
+        spec.write_text(spec.read_text()[:-1] + f', "metadata": {metadata!r}}}'.replace("'", '"'))
+        kernel = server.connected("hidden")
+        before = server.status(kernel)["revision"]
+        with server.client(kernel) as client:
+            execute(client, f"die {code}")
+            last = come_back(server, kernel, before)["last_termination"]
+        assert (last["exit_code"], last["signal"], last["cause"]) == (told, None, cause)
+        assert words in last["reason"]
+        assert "exit()" not in last["reason"]
+        assert "stderr" not in last["reason"]
 
 
 def test_a_provisioner_that_decides_about_stderr() -> None:
