@@ -47,7 +47,7 @@ _SIGNAL_CAUSES: dict[str, tuple[Cause, str]] = {
     ),
     "SIGABRT": (
         Cause.ABORTED,
-        "native code gave up: its last words are in its stderr",
+        "native code gave up: run the last cell in small parts to find the library",
     ),
     "SIGBUS": (
         Cause.BUS_ERROR,
@@ -167,8 +167,21 @@ def _explain_signal(ended: Exit, name: str, when: str, remains: Remains) -> Acco
         return Account(Cause.OOM_KILLED, told, _less_memory(remains.memory))
     if name == "SIGKILL":
         return Account(cause, happened + held, hint)
-    crash = last_words.of_a_crash(remains.stderr) if remains.instead is None else None
-    return Account(cause, f"{happened}; {crash.quote}" if crash else happened, hint)
+    crash = _crash(name, remains)
+    if crash is None:
+        return Account(cause, happened, hint)
+    return Account(cause, f"{happened}; {crash.quote}", crash.hint or hint)
+
+
+def _crash(name: str, remains: Remains) -> LastWords | None:
+    """Read what native code says of its end, where it ended itself and may be quoted."""
+    if name in _BY_OTHERS or remains.instead is not None:
+        return None
+    return last_words.of_a_crash(remains.stderr)
+
+
+_BY_OTHERS = frozenset({"SIGTERM", "SIGINT", "SIGHUP", "SIGXCPU"})
+"""Signals that end a process whose own words say nothing of it."""
 
 
 def _less_memory(memory: OutOfMemory) -> str:

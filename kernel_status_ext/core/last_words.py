@@ -9,8 +9,9 @@ from __future__ import annotations
 import re
 import shlex
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from .crashes import why_it_gave_up
 from .shadows import HIDEABLE, NOT_A_PACKAGE, files_shown, hiding_file, module_of
 from .words import Cause
 
@@ -239,10 +240,22 @@ def _fatal(scene: _Scene) -> LastWords | None:
     return LastWords(f"it said {_quoted(line)}", hint=hint)
 
 
+def _native(scene: _Scene) -> LastWords | None:
+    """Read the line of a runtime that gave up, unless an exception came after it."""
+    lines = scene.text.splitlines()
+    told = next((n for n, line in enumerate(reversed(lines)) if _EXCEPTION.match(line)), None)
+    found = why_it_gave_up(lines if told is None else lines[len(lines) - told :])
+    return LastWords(f"it said {_quoted(found[0])}", hint=found[1]) if found else None
+
+
 def _exception(scene: _Scene) -> LastWords | None:
     if not scene.exception:
         return None
-    return LastWords(f"it said {_quoted(scene.exception)}", hint="its traceback says where")
+    hint = "its traceback says where" if _TRACEBACK in scene.text else ""
+    return LastWords(f"it said {_quoted(scene.exception)}", hint=hint)
+
+
+_TRACEBACK = "Traceback (most recent call last)"
 
 
 _NOISE = re.compile(
@@ -269,6 +282,7 @@ STARTING: tuple[Reader, ...] = (
     _no_module,
     _no_library,
     _import_failed,
+    _native,
     _exception,
     _anything,
 )
@@ -293,7 +307,9 @@ def of_a_start(stderr: str, command: str = "", hiding: str | None = None) -> Las
 
 
 def of_a_life(stderr: str) -> LastWords | None:
-    """Read the last words of a process that had worked: only an exception that is the very last.
+    """Read the last words of a process that had worked.
+
+    Only an exception that is the very last counts, or what a runtime says that gives up.
 
     Args:
         stderr: The end of its stderr.
@@ -302,7 +318,8 @@ def of_a_life(stderr: str) -> LastWords | None:
         What they say, None if they say nothing about the end.
     """
     last = stderr.rstrip().rpartition("\n")[2][:LONGEST]
-    return _exception(_Scene(stderr, last if _EXCEPTION.match(last) else "", "", [], []))
+    scene = _Scene(stderr, last if _EXCEPTION.match(last) else "", "", [], [])
+    return _exception(scene) or _native(replace(scene, text=_readable(stderr)))
 
 
 _CELL = re.compile(r"[\\/]ipykernel_\d+[\\/]\d+\.py$|^<ipython-input-|^<cell")
@@ -312,14 +329,22 @@ _OTHER_THREAD = "\nThread 0x"
 
 
 def of_a_crash(stderr: str) -> LastWords | None:
-    """Read the stack that Python's faulthandler leaves of a crash of native code.
+    """Read why native code gave up, and the stack that Python's faulthandler leaves of it.
 
     Args:
         stderr: The end of its stderr.
 
     Returns:
-        Where it crashed, None if there is no such stack.
+        Why and where it crashed, None if neither is told.
     """
+    why = _native(_Scene(_readable(stderr), "", "", [], []))
+    where = _crash_place(stderr)
+    if why is None or where is None:
+        return why or where
+    return replace(why, quote=f"{why.quote}; {where.quote}")
+
+
+def _crash_place(stderr: str) -> LastWords | None:
     _, found, stacks = stderr.rpartition(_FATAL)
     stack = stacks.rpartition(_ITS_THREAD)[2].partition(_OTHER_THREAD)[0] if found else ""
     frames = _FRAME.findall("\n".join(line[:LONGEST] for line in stack.splitlines()))

@@ -69,6 +69,52 @@ def folder(server: Server) -> str:
     return str(server.root / "both")
 
 
+# -- why native code gave up
+
+LIBC = "import ctypes as c; libc = c.CDLL(None); "
+GAVE_UP = {
+    "libc": (
+        LIBC + "libc.malloc.restype = c.c_void_p; libc.free(c.c_void_p(libc.malloc(64) + 16))",
+        'it said "free(): invalid pointer"; native code damaged its memory',
+    ),
+    "python": (
+        LIBC + "c.pythonapi.Py_FatalError(b'the night is over')",
+        "the night is over",
+    ),
+    "c++": (
+        "import ctypes; ctypes.CDLL('libstdc++.so.6')._ZSt9terminatev()",
+        'it said "terminate called without an active exception"',
+    ),
+}
+"""Real ends of native code, and what has to be said of them."""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="these are the words of Linux' libraries")
+@pytest.mark.parametrize("how", GAVE_UP)
+def test_native_code_says_why_it_gave_up(server: Server, start: Starter, how: str) -> None:
+    """The line that a runtime writes before it aborts is in the sentence."""
+    code, words = GAVE_UP[how]
+    last = ended_by(server, start(server.fake()), f"exec {code}")
+    assert (last["cause"], last["signal"]) == ("Aborted", "SIGABRT")
+    assert words in last["reason"]
+
+
+def test_native_code_that_says_nothing_is_not_quoted(server: Server, start: Starter) -> None:
+    """Where nothing was written nobody is sent to look for it."""
+    last = ended_by(server, start(server.fake()), "exec import os; os.abort()")
+    assert (last["cause"], last["traceback"]) == ("Aborted", "")
+    assert "stderr" not in last["reason"]
+    assert "words" not in last["reason"]
+
+
+def ended_by(server: Server, kernel: str, code: str) -> dict:
+    """Run what ends a kernel's process, and give the end."""
+    before = server.status(kernel)["revision"]
+    with server.client(kernel) as client:
+        execute(client, code)
+        return come_back(server, kernel, before)["last_termination"]
+
+
 # -- which start failures have a cause of their own
 
 

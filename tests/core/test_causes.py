@@ -355,6 +355,30 @@ def test_the_stack_of_a_crash_is_not_quoted_elsewhere() -> None:
     assert explained(Exit(None, 9), killed) == explained(Exit(None, 9))
 
 
+LINE = "OMP: Error #15: Initializing libomp.so, but found libiomp5.so already initialized."
+
+
+@pytest.mark.parametrize("answered", [True, False], ids=["answered", "never answered"])
+@pytest.mark.parametrize("name", ["SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL", "SIGFPE", "SIGTRAP"])
+def test_why_native_code_gave_up_is_in_the_sentence(name: str, answered: bool) -> None:
+    """The line says it, its hint says what to do; without one, nothing is said of stderr."""
+    ended = Exit(None, int(getattr(signal, name)))
+    for stderr in ("", "a line of a log"):
+        without = explained(ended, Remains(stderr=stderr, captured=True), answered=answered)
+        assert "stderr" not in without.happened + without.hint
+        assert "a line" not in without.happened
+    told = explained(ended, Remains(stderr=LINE, captured=True), answered=answered)
+    assert told.happened == f'{without.happened}; it said "{LINE}"'
+    assert "OpenMP" in told.hint
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGINT", "SIGXCPU", "SIGHUP"])
+def test_an_end_that_others_made_is_not_explained_by_its_words(name: str) -> None:
+    """What a process wrote says nothing of a signal that somebody sent."""
+    ended = Exit(None, int(getattr(signal, name)))
+    assert explained(ended, Remains(stderr=LINE, captured=True)) == explained(ended)
+
+
 def test_where_the_last_words_are_is_told() -> None:
     """A process that said nothing leaves another next step than one whose words are elsewhere."""
     silent_one = explained(Exit(1), Remains(captured=True)).hint
@@ -405,6 +429,8 @@ SAMPLES = [
     "SECRET",
     "Error: Cannot find module 'SECRET'",
     "Fatal Python error: SECRET",
+    "OMP: Error #15: SECRET",
+    "terminate called after throwing an instance of 'SECRET'",
     (
         "Traceback (most recent call last):\n"
         '  File "/a.py", line 1, in <module>\n    import random\n'

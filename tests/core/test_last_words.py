@@ -15,7 +15,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from kernel_status_ext.core import shadows
+from kernel_status_ext.core import crashes, shadows
 from kernel_status_ext.core.last_words import (
     LONGEST,
     QUOTED,
@@ -628,9 +628,10 @@ def test_a_quote_is_one_line_that_can_be_printed() -> None:
 
 def test_the_examples_in_the_docstrings_hold() -> None:
     """What the docstrings show is what the functions do."""
-    outcome = doctest.testmod(shadows)
-    assert outcome.attempted > 0
-    assert outcome.failed == 0
+    for module in (crashes, shadows):
+        outcome = doctest.testmod(module)
+        assert outcome.attempted > 0
+        assert outcome.failed == 0
 
 
 # -- ends of processes that had worked -------------------------------------------------------
@@ -718,6 +719,87 @@ def test_the_last_crash_counts() -> None:
 def test_what_is_no_stack_of_a_crash(text: str) -> None:
     """Nothing is told of a crash without a stack."""
     assert of_a_crash(text) is None
+
+
+NATIVE = {
+    "OMP": "OMP: Error #15: Initializing libomp.so, but found libiomp5.so already initialized.",
+    "OMP, another": "OMP: Error #179: Function Can't open SHM2 failed:",
+    "glibc, free": "free(): invalid pointer",
+    "glibc, malloc": "malloc(): corrupted top size",
+    "glibc, double free": "double free or corruption (fasttop)",
+    "glibc, list": "corrupted size vs. prev_size",
+    "glibc, stack": "*** stack smashing detected ***: terminated",
+    "glibc, old": "*** Error in `python3': free(): invalid next size (fast): 0x09 ***",
+    "macOS": "python(4711,0x10d) malloc: *** error for object 0x1: pointer was not allocated",
+    "C++": "terminate called without an active exception",
+    "libc++": "libc++abi: terminating due to uncaught exception of type std::exception",
+    "assert": "python: ../src/x.c:12: int f(int): Assertion `n > 0' failed.",
+    "assert, quoted": "Assertion failed: Socket operation on non-socket (src/signaler.cpp:152)",
+    "glog": "F0101 12:00:00.123456  4711 x.cc:12] Check failed: a == b",
+    "TensorFlow": "2026-01-02 03:04:05.678901: F tensorflow/core/x.cc:12] Check failed: ok",
+    "Rust, memory": "memory allocation of 8589934592 bytes failed",
+    "Rust": "thread 'main' panicked at 'no', src/main.rs:3:5",
+    "Go": "fatal error: all goroutines are asleep - deadlock!",
+    "Go, panic": "panic: runtime error: index out of range [5] with length 3",
+    "LLVM": "LLVM ERROR: Cannot select: intrinsic %llvm.x86.avx512",
+    "MKL": "Intel MKL FATAL ERROR: Cannot load libmkl_avx2.so or libmkl_def.so.",
+    "OpenBLAS": "OpenBLAS : Program is Terminated. Because you tried to allocate too many memory",
+    "R": " *** caught segfault ***",
+    "Julia": "[4711] signal 11 (1): Segmentation fault",
+    "JVM": "# A fatal error has been detected by the Java Runtime Environment:",
+    "Python": "Fatal Python error: _PyMem_DebugFree: bad trailing pad byte",
+}
+"""One line of each runtime that gives up."""
+
+
+@pytest.mark.parametrize("name", NATIVE)
+@pytest.mark.parametrize(
+    "after", ["", "\n", "\nAborted (core dumped)\n", "\n  #0 0x7f in f\n" * 20]
+)
+def test_the_line_in_which_native_code_gives_up_is_quoted(name: str, after: str) -> None:
+    """Of a crash, of an exit with a code, and of a start; whatever stack follows it."""
+    text = f"a line of a log\n{NATIVE[name]}{after}"
+    quoted = " ".join(NATIVE[name].split())
+    for read in (of_a_crash, of_a_life, of_a_start):
+        told = read(text)
+        assert told is not None
+        assert quoted in told.quote
+        assert told.plain == ""
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_what_a_process_lived_on_after_is_not_quoted(name: str) -> None:
+    """An exception that came later, or a hundred lines, show that it was not the end."""
+    for later in ("ValueError: 3\n", "a line of a log\n" * 100):
+        text = f"{NATIVE[name]}\n{later}"
+        assert of_a_crash(text) is None
+        told = of_a_life(text)
+        assert told is None or NATIVE[name].strip() not in told.quote
+
+
+def test_both_lines_of_an_exception_that_nobody_caught_are_quoted() -> None:
+    """C++ says in the second what it was; memory that ran out has a hint of its own."""
+    text = (
+        "terminate called after throwing an instance of 'std::bad_alloc'\n  what():  std::bad_alloc"
+    )
+    told = of_a_crash(text)
+    assert told is not None
+    assert "what(): std::bad_alloc" in told.quote
+    assert "memory" in told.hint
+    other = of_a_crash("terminate called after throwing an instance of 'E'\n  what():  no queue")
+    assert other is not None
+    assert "'E' what(): no queue" in other.quote
+    assert "memory" not in other.hint
+
+
+def test_why_and_where_are_both_told() -> None:
+    """A line of a runtime, and the stack that faulthandler left after it."""
+    stack = STACK.replace("Segmentation fault", "Aborted")
+    told = of_a_crash(f'free(): invalid pointer\n{stack}  File "/opt/zmq/x.py", line 7 in f\n')
+    assert told is not None
+    assert told.quote == (
+        'it said "free(): invalid pointer"; it crashed in f ("/opt/zmq/x.py", line 7)'
+    )
 
 
 # -- making text of bytes --------------------------------------------------------------------

@@ -5,8 +5,8 @@
 `--mode` takes one mode, or a comma list: the n-th start with the same `--starts` file takes the
 n-th of them, the last repeats. `execute_request` understands one command: `wait PATH` (busy until
 PATH exists), `nap PATH` (the same, or until an `interrupt_request`), `yield PATH` (a nap that,
-interrupted, is answered `abort`, as bash_kernel and IRkernel do), `block PATH` (only the
-heartbeat answers meanwhile), `die CODE`, `signal NUMBER`, `flood LINES`, `big BYTES` (one message),
+interrupted, is answered `abort`, as bash_kernel and IRkernel do), `exec PYTHON`, `block PATH` (only
+the heartbeat answers then), `die CODE`, `signal NUMBER`, `flood LINES`, `big BYTES` (1 message),
 `error`, those of `ENDS`; anything else does nothing and succeeds. SIGINT is ignored; heartbeat and
 control answer while a command waits.
 """
@@ -271,6 +271,8 @@ class Kernel:
 
     def outcome(self, command: str, argument: str) -> dict:
         """Say how a command went."""
+        if command == "exec":
+            exec(argument, {})
         awoken = command == "nap" and self.interrupted
         if command == "error" or awoken:
             name = "KeyboardInterrupt" if awoken else "Wanted"
