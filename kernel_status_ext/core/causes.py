@@ -291,8 +291,19 @@ def blocked(silence: float) -> str:
     )
 
 
-def silent(silence: float, *, stopped: bool = False) -> str:
-    """Word a heartbeat that is silent (seconds)."""
+def silent(silence: float, *, stopped: bool | None = None) -> str:
+    """Word a heartbeat that is silent (seconds).
+
+    Args:
+        silence: For so long.
+        stopped: Whether the process is seen to be stopped; None where it cannot be seen.
+    """
+    if stopped is None:
+        return sentence(
+            f"The kernel's heartbeat has been silent for {silence:.3g} s, and its process cannot "
+            "be seen from here",
+            "it may be stopped, frozen or gone: look where it runs, or restart it",
+        )
     if stopped:
         return sentence(
             "The kernel's process is stopped by a signal and its heartbeat has been silent for "
@@ -301,7 +312,7 @@ def silent(silence: float, *, stopped: bool = False) -> str:
         )
     return sentence(
         f"The kernel's process exists but its heartbeat has been silent for {silence:.3g} s",
-        "it may be stopped or frozen: continue it (kill -CONT) or restart it",
+        "it hangs or is frozen: wait, or restart it",
     )
 
 

@@ -115,8 +115,8 @@ class HeartbeatLost(Event):
     """The heartbeat has been silent for ``silence`` seconds while the process exists."""
 
     silence: float
-    stopped: bool = False
-    """Whether the process is seen to be stopped by a signal."""
+    stopped: bool | None = None
+    """Whether the process is seen to be stopped by a signal; None where it cannot be seen."""
 
 
 @dataclass(frozen=True, slots=True)

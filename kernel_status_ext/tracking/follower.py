@@ -215,7 +215,7 @@ class Follower:
             self._wire,
             self._rhythm,
             work=self._work,
-            stopped=lambda: self._vitals is not None and self._vitals.is_stopped,
+            stopped=lambda: self._vitals.is_stopped if self._vitals is not None else None,
             feed=self._feed,
         )
 

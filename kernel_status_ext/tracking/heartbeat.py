@@ -25,6 +25,10 @@ STALL = 2.0
 """A beat that comes later than so many intervals tells of a stall on our side."""
 
 
+PAUSE = 1.5
+"""Intervals without an answer, at least, after which a heart is said to pause."""
+
+
 Work = tuple[object, ...]
 """What a kernel works on; empty when it is idle."""
 
@@ -47,8 +51,8 @@ class Heartbeat:
         rhythm: Rhythm,
         *,
         work: Callable[[], Work],
-        stopped: Callable[[], bool],
-        on_lost: Callable[[float, bool], None],
+        stopped: Callable[[], bool | None],
+        on_lost: Callable[[float, bool | None], None],
         on_returned: Callable[[], None],
     ) -> None:
         """Begin to feel.
@@ -58,7 +62,8 @@ class Heartbeat:
             wire: The process.
             rhythm: How often and how long.
             work: Tells what the kernel works on now.
-            stopped: Tells whether the process is seen to be stopped by a signal.
+            stopped: Tells whether the process is seen to be stopped by a signal; None where it
+                cannot be seen.
             on_lost: Called once per silence, with its length in seconds and that.
             on_returned: Called when a silence that was told is over.
         """
@@ -69,6 +74,7 @@ class Heartbeat:
         self._on_returned = on_returned
         self._loop = IOLoop.current()
         self._alive_at = self._felt_at = time.monotonic()
+        self._answered_at = self._steady_since = self._alive_at
         self._answers_idle = self._answers_busy = False
         self._sent_during: list[Work] = []
         self._answered_during: Work = ()
@@ -88,6 +94,16 @@ class Heartbeat:
         """Whether it has ever answered."""
         return self._answers_idle
 
+    @property
+    def steady(self) -> float:
+        """For how many seconds it has beaten without a pause; 0 while it pauses."""
+        now = time.monotonic()
+        return 0.0 if self._pauses(now) else now - self._steady_since
+
+    def _pauses(self, now: float) -> bool:
+        rhythm = self._rhythm
+        return now - self._answered_at > max(PAUSE * rhythm.interval, rhythm.unresponsive_after / 2)
+
     def heard(self) -> None:
         """Take in any other sign of life."""
         self._alive_at = time.monotonic()
@@ -96,6 +112,10 @@ class Heartbeat:
             self._on_returned()
 
     def _answered(self, _frames: Parts) -> None:
+        now = time.monotonic()
+        if self._pauses(now):
+            self._steady_since = now
+        self._answered_at = now
         sent_during = self._sent_during.pop(0) if self._sent_during else ()
         self._answers_idle = True
         # Whether it really answered while it worked is known when it goes on working: the idle

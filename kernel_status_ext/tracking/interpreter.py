@@ -33,6 +33,7 @@ class Interpreter:
         rhythm: Rhythm,
         *,
         work: Callable[[], Work],
+        steady: Callable[[], float],
         on_blocked: Callable[[float], None],
         on_returned: Callable[[], None],
     ) -> None:
@@ -43,6 +44,7 @@ class Interpreter:
             wire: The process.
             rhythm: How long it may be silent.
             work: Tells what the kernel works on now.
+            steady: Tells for how many seconds its heart has beaten without a pause.
             on_blocked: Called once per silence, with its length in seconds.
             on_returned: Called when a silence that was told is over.
         """
@@ -50,6 +52,7 @@ class Interpreter:
         self._wire = wire
         self._rhythm = rhythm
         self._work = work
+        self._steady = steady
         self._on_blocked = on_blocked
         self._on_returned = on_returned
         self._loop = IOLoop.current()
@@ -74,6 +77,10 @@ class Interpreter:
             self._blocked = False
             self._on_returned()
 
+    def begin_anew(self) -> None:
+        """Forget a silence that was told: the whole process has been silent since."""
+        self._blocked = False
+
     def _tick(self) -> None:
         self._timer = None
         work, now = self._work(), time.monotonic()
@@ -97,6 +104,12 @@ class Interpreter:
             return
         too_long = silence >= self._rhythm.unresponsive_after
         if self._answers_at_work and too_long and not self._blocked:
+            self._consider_blocked(silence)
+
+    def _consider_blocked(self, silence: float) -> None:
+        # What a process that was stopped or frozen did not answer says nothing of its interpreter.
+        silence = min(silence, self._steady())
+        if silence >= self._rhythm.unresponsive_after:
             self._blocked = True
             self._on_blocked(silence)
 

@@ -26,7 +26,7 @@ class Pulse:
         rhythm: Rhythm,
         *,
         work: Callable[[], Work],
-        stopped: Callable[[], bool],
+        stopped: Callable[[], bool | None],
         feed: Callable[..., None],
     ) -> None:
         """Begin; its heart is felt from the first ``listen`` on.
@@ -36,7 +36,8 @@ class Pulse:
             wire: The process.
             rhythm: How often and how long.
             work: Tells what the kernel works on now.
-            stopped: Tells whether the process is seen to be stopped by a signal.
+            stopped: Tells whether the process is seen to be stopped by a signal; None where it
+                cannot be seen.
             feed: Called with the kind of an event and its facts.
         """
         self._reader = reader
@@ -49,6 +50,7 @@ class Pulse:
             wire,
             rhythm,
             work=work,
+            steady=lambda: 0.0 if self._stopped() else self._heartbeat.steady,
             on_blocked=lambda silence: self._feed(InterpreterBlocked, silence=silence),
             on_returned=lambda: self._feed(InterpreterReturned),
         )
@@ -64,8 +66,12 @@ class Pulse:
             on_lost=lambda silence, stopped: self._feed(
                 HeartbeatLost, silence=silence, stopped=stopped
             ),
-            on_returned=lambda: self._feed(HeartbeatReturned),
+            on_returned=self._returned,
         )
+
+    def _returned(self) -> None:
+        self._interpreter.begin_anew()
+        self._feed(HeartbeatReturned)
 
     @property
     def felt(self) -> bool:

@@ -195,6 +195,32 @@ def test_told_apart_from_a_stopped_process(server: Server, fake: Starter) -> Non
         assert (after["status"], after["cause"]) == ("connected", None)
 
 
+@pytest.mark.parametrize("told", [True, False], ids=["told", "too short to be told"])
+def test_a_stopped_process_is_never_counted_against_its_interpreter(
+    server: Server, fake: Starter, told: bool
+) -> None:
+    """Continued, it has no reason: native code holds nothing, not for an instant."""
+    gate, kernel = server.gate(), fake()
+    with server.client(kernel) as client:
+        answer_while_busy(server, kernel, client)
+        make_busy(server, kernel, client, f"wait {gate}")
+        before = server.status(kernel)
+        for _ in range(3):
+            os.kill(before["pid"], signal.SIGSTOP)
+            if told:
+                stopped = server.wait(kernel, status="unresponsive", timeout=20).json()
+                assert "stopped by a signal" in stopped["reason"]
+            else:
+                held_for(lambda: True, LIMIT * 0.9)
+            os.kill(before["pid"], signal.SIGCONT)
+            assert server.wait(kernel, status="connected", timeout=20).status_code == 200
+            held_for(lambda: True, 0.5)
+        gate.open()
+        server.wait(kernel, execution_state="idle")
+    seen = changes(server, kernel, before["revision"])
+    assert not [each["reason"] for each in seen if "interpreter" in each["reason"]]
+
+
 def test_a_websocket_opens_meanwhile(server: Server, fake: Starter) -> None:
     """A kernel whose interpreter is blocked holds no upgrade: it reads busy."""
     gate, kernel = server.gate(), fake()

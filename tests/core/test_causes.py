@@ -221,6 +221,16 @@ def test_overdue_and_silent_say_what_was_measured() -> None:
     assert "restart it" in silent(15)
 
 
+def test_only_a_process_that_is_seen_to_be_stopped_is_to_be_continued() -> None:
+    """One that is not stopped, or may be gone, is not helped by `kill -CONT`."""
+    assert "kill -CONT" in silent(15, stopped=True)
+    assert "kill -CONT" not in silent(15, stopped=False)
+    assert "exists" in silent(15, stopped=False)
+    assert "kill -CONT" not in silent(15)
+    assert "exists" not in silent(15)
+    assert "gone" in silent(15)
+
+
 def test_a_crash_loop_counts_and_quotes() -> None:
     """Giving up names how often it was tried, the last death and what to do."""
     told = crash_loop(5, "The kernel was killed by SIGSEGV")

@@ -60,6 +60,7 @@ class World:
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.loop = FakeLoop()
         self.work: tuple[object, ...] = ()
+        self.steady = 1e9
         self.told: list[float | str] = []
         self.questions: list[SimpleNamespace] = []
         monkeypatch.setattr(interpreter, "IOLoop", SimpleNamespace(current=lambda: self.loop))
@@ -70,6 +71,7 @@ class World:
             "wire",
             RHYTHM,
             work=lambda: self.work,
+            steady=lambda: self.steady,
             on_blocked=self.told.append,
             on_returned=lambda: self.told.append("returned"),
         )
@@ -198,6 +200,34 @@ def test_a_silence_without_an_answer_is_told_once(world: World) -> None:
     (silence,) = world.told
     assert isinstance(silence, float)
     assert RHYTHM.unresponsive_after <= silence < RHYTHM.unresponsive_after + RHYTHM.interval
+
+
+def test_a_silence_of_the_whole_process_is_not_its_interpreters(world: World) -> None:
+    """Only the time counts for which its heart has beaten: before, it was stopped or frozen."""
+    world.prove()
+    world.steady = 0.0
+    world.loop.pass_by(10 * RHYTHM.unresponsive_after)
+    assert (world.asked, world.told) == (1, [])
+    world.steady = RHYTHM.unresponsive_after - 1
+    world.loop.pass_by(RHYTHM.interval)
+    assert world.told == []
+    world.steady = RHYTHM.unresponsive_after
+    world.loop.pass_by(RHYTHM.interval)
+    assert world.told == [RHYTHM.unresponsive_after]
+
+
+def test_what_was_told_before_the_whole_process_fell_silent_is_told_anew(world: World) -> None:
+    """Continued, it has no reason; if its interpreter is still blocked then, it has one again."""
+    world.prove()
+    world.loop.pass_by(5 * RHYTHM.unresponsive_after)
+    assert len(world.told) == 1
+    world.interpreter.begin_anew()
+    world.steady = 0.0
+    world.loop.pass_by(RHYTHM.interval)
+    assert len(world.told) == 1
+    world.steady = 1e9
+    world.loop.pass_by(RHYTHM.interval)
+    assert len(world.told) == 2
 
 
 def test_an_answer_ends_it(world: World) -> None:
