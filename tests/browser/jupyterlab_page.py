@@ -61,7 +61,7 @@ RUN = '[data-command="notebook:run-cell-and-select-next"]'
 MOVING = (NoSuchElementException, StaleElementReferenceException)
 """What a look meets while JupyterLab is rebuilding that part of the page: look again."""
 
-PATIENCE = 20
+PATIENCE = 60
 """Seconds until a state of the page has to be there; a busy machine takes some of them."""
 
 

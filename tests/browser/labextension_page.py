@@ -31,7 +31,7 @@ RUNNING_ITEM = ".jp-KernelStatus-running"
 
 SETTINGS = f"lab/user-settings/{NAME}/plugin.jupyterlab-settings"
 
-PATIENCE = 20
+PATIENCE = 60
 """Seconds until a state of the page has to be there; a busy machine takes some of them."""
 
 

@@ -82,7 +82,7 @@ def settled(kernel_page: KernelPage, busy_server: dict[str, str]) -> Callable[..
         page.until(lambda: len(page.rows()) == len(busy_server), "all rows")
         page.until(lambda: page.cell(training, "runs"), "the code is shown")
         page.until(lambda: "%" in page.cell(training, "cpu"), "the figures are shown")
-        page.until(lambda: points(page, training) >= TREND, "the trends are shown", 30)
+        page.until(lambda: points(page, training) >= TREND, "the trends are shown")
 
     return open_page
 

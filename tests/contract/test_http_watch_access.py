@@ -118,6 +118,7 @@ def test_watching_needs_read_on_kernels(server: Server, artificial: str, path: s
 
 def test_more_watchers_than_allowed(server: Server) -> None:
     """One more gets 503 with the reason in JSON; a place that is left is free."""
+    eventually(lambda: watchers(server) == 0, what="those who came before are gone")
     (kernel,) = born(server, "sought-after")
     paths = [WATCH, f"api/kernels/{kernel}/watch"]
     with contextlib.ExitStack() as stack:
@@ -132,6 +133,13 @@ def test_more_watchers_than_allowed(server: Server) -> None:
         eventually(lambda: watches(server, paths[0]), what="a place is free")
         eventually(lambda: watches(server, paths[1]), what="a place is free")
     remove(server, kernel)
+
+
+def watchers(server: Server) -> float:
+    """How many watch now."""
+    name = "kernel_status_watchers "
+    lines = server.http.get("metrics").text.splitlines()
+    return float(next(line for line in lines if line.startswith(name)).removeprefix(name))
 
 
 def watches(server: Server, path: str) -> bool:

@@ -22,7 +22,7 @@ from kernel_status_ext.tracking.tracker import Tracker
 
 KERNEL = "a-b"
 DEAD_ELSEWHERE = f"{SENTENCE}."
-SOON = 5.0
+SOON = 60.0
 """Seconds for what comes at once; only a fault takes longer."""
 
 

@@ -229,7 +229,7 @@ def test_many_pipes_are_not_mixed_up(host: Host) -> None:
     pipes[0].handed_over()
     assert [pipe.last_words() for pipe in pipes] == [f"line one of {each}" for each in range(200)]
     assert all(pipe.ended.wait(WAIT) for pipe in pipes)
-    assert threading.active_count() == before + 1
+    assert threading.active_count() <= before + 1
 
 
 def test_all_descriptors_are_given_back(host: Host) -> None:
@@ -246,7 +246,7 @@ def test_all_descriptors_are_given_back(host: Host) -> None:
     for pipe in pipes[10:]:
         pipe.handed_over()
     assert all(pipe.ended.wait(WAIT) for pipe in pipes)
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before
 
 
 def test_without_descriptors_there_is_no_pipe(host: Host) -> None:
@@ -263,7 +263,7 @@ def test_without_descriptors_there_is_no_pipe(host: Host) -> None:
             host.drain.open()
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-    assert psutil.Process().num_fds() == before
+    assert psutil.Process().num_fds() <= before
 
 
 # -- the server's own stderr -----------------------------------------------------------------
