@@ -9,6 +9,7 @@ from jupyter_core.paths import jupyter_data_dir
 from jupyter_server.extension.application import ExtensionApp
 from traitlets import Bool, Float, Integer, Unicode, default
 
+from .api.readers import Readers
 from .api.recordings import Recordings
 from .api.routes import Parts, routes
 from .api.runs import Records
@@ -111,6 +112,18 @@ class KernelStatusApp(ExtensionApp):
         8_388_608, min=0, help="Bytes kept of what a run puts out, for readers who come back."
     ).tag(config=True)
 
+    output_limit_total = Integer(
+        67_108_864, min=0, help="Bytes kept of what all runs put out; the oldest ended go first."
+    ).tag(config=True)
+
+    max_run_readers = Integer(
+        1000, min=0, help="How many may read the streams of runs at a time."
+    ).tag(config=True)
+
+    run_reader_limit = Integer(
+        16_777_216, min=0, help="Bytes that may wait for one of them; who is behind is sent away."
+    ).tag(config=True)
+
     supervisor: Supervisor | None = None
 
     metrics: Metrics | None = None
@@ -166,7 +179,8 @@ class KernelStatusApp(ExtensionApp):
         self._measure(supervisor.tracker, watchers, supervisor.runs.ledger)
 
     def _records(self, supervisor: Supervisor, inspector: Inspector) -> Records:
-        recordings, runs = Recordings(self.run_output_limit), supervisor.runs
+        runs, readers = supervisor.runs, Readers(self.max_run_readers, self.run_reader_limit)
+        recordings = Recordings(self.run_output_limit, self.output_limit_total, readers)
         runs.ledger.listen(recordings.changed)
         supervisor.when_ended(recordings.close)
         return Records(runs.ledger, runs.history, runs.errands, recordings, inspector)

@@ -29,15 +29,37 @@ JSON = dict[str, Any]
 
 PLAIN = "text/plain"
 
+LARGEST = 15 * 2**20
+"""Bytes of the runs that one answer lists at most: with long codes there are fewer."""
+
 
 def run(each: Run) -> JSON:
     """Make the body of ``GET /api/kernels/runs/RUN``; what is not known is None."""
     return {"run": _run(each)}
 
 
-def runs(found: Iterable[Run]) -> JSON:
-    """Make the body of ``GET /api/kernels/runs``, in the order given."""
-    return {"runs": [_run(each) for each in found]}
+def runs(found: Iterable[Run], limit: int) -> bytes:
+    """Make the body of ``GET /api/kernels/runs``, in the order given.
+
+    Args:
+        found: The runs that are wanted, and one more if there are more.
+        limit: So many are told at most, and no more than the answer can hold.
+
+    Returns:
+        The runs, and as ``next`` the last of them if there are more.
+    """
+    told: list[bytes] = []
+    size, last, more = 0, "", False
+    for each in found:
+        written = json.dumps(_run(each)).encode()
+        size += len(written)
+        more = len(told) == limit or (bool(told) and size > LARGEST)
+        if more:
+            break
+        told.append(written)
+        last = each.run_id
+    following = json.dumps(last if more else None).encode()
+    return b'{"runs": [' + b", ".join(told) + b'], "next": ' + following + b"}"
 
 
 def _run(each: Run) -> JSON:

@@ -224,9 +224,11 @@ OF_THE_ENDED = (
 )
 
 
-def error(message: str, reason: str, kernel: Kernel | None = None) -> JSON:
-    """Make the body of an error, in Jupyter's shape."""
+def error(message: str, reason: str, kernel: Kernel | None = None, code: str | None = None) -> JSON:
+    """Make the body of an error, in Jupyter's shape; with a code where programs rely on one."""
     body: JSON = {"message": message, "reason": reason}
+    if code is not None:
+        body["code"] = code
     if kernel is not None:
         body["kernel"] = status(kernel)
     return body

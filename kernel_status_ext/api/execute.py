@@ -48,8 +48,12 @@ class KernelRunsHandler(RunsOf, PlayingHandler):
         wanted = self._wanted()
         await self._refuse_if_known(wanted.run_id)
         kernel = self._ready(kernel_id)
+        streams = wants_stream(self.request.headers.get("Accept", ""))
+        if streams:
+            # Before it is run.
+            self.refuse_if_full(self.records.recordings)
         recording, run = self._submit(kernel, wanted)
-        if wants_stream(self.request.headers.get("Accept", "")):
+        if streams:
             await self.play(self.records.recordings, recording, 0)
             return
         self.set_status(HTTPStatus.ACCEPTED)
@@ -111,7 +115,7 @@ class KernelRunsHandler(RunsOf, PlayingHandler):
         )
         recording = self.records.recordings.begin(run)
         order = Order(run.run_id, wanted.content, wanted.metadata, run.subshell)
-        self.records.errands.submit(run, order, recording.put)
+        self.records.errands.submit(run, order, recording.put, recording.skips)
         return recording, run
 
 

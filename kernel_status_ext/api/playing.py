@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from http import HTTPStatus
 from typing import Any
 
+from tornado import web
+
+from .. import views
 from .handlers import KernelHandler
 from .recordings import Recording, Recordings
 from .sse import Playback
@@ -14,6 +18,20 @@ class PlayingHandler(KernelHandler):
     """What the calls share that stream a run's events."""
 
     _ended: asyncio.Future[None] | None = None
+
+    def refuse_if_full(self, recordings: Recordings) -> None:
+        """Answer 429 where no more may read."""
+        readers = recordings.readers
+        if not readers.is_full:
+            return
+        message = (
+            f"{len(readers)} read the streams of runs already, no more are allowed: try again "
+            "later, or have the administrator raise KernelStatusApp.max_run_readers."
+        )
+        self.set_header("Retry-After", "15")
+        self.set_status(HTTPStatus.TOO_MANY_REQUESTS)
+        self.finish(views.error(message, "too many readers", code="TooManyReaders"))
+        raise web.Finish
 
     async def play(self, recordings: Recordings, recording: Recording, number: int) -> None:
         """Stream what comes after an event until the run is done or the reader goes away.

@@ -83,13 +83,13 @@ class RunsOf(KernelHandler):
         before = self.get_query_argument("before", "") or None
         try:
             found = await self.records.history.find(
-                kernel_id=kernel_id, status=status, limit=limit, before=before
+                kernel_id=kernel_id, status=status, limit=limit + 1, before=before
             )
         except LookupError:
             self._refuse_query(f"before is {before!r}; allowed is the run_id of a known run.")
         if kernel_id is not None and not found and kernel_id not in self.tracker:
             await self._refuse_unless_recorded(kernel_id)
-        self.finish(json.dumps(run_views.runs(ledger.get(*each.key) or each for each in found)))
+        self.finish(run_views.runs((ledger.get(*each.key) or each for each in found), limit))
 
     async def _refuse_unless_recorded(self, kernel_id: str) -> None:
         if not await self.records.history.find(kernel_id=kernel_id, limit=1):
@@ -165,6 +165,7 @@ class RunEventsHandler(RunsOf, WatchingHandler, PlayingHandler):
             self.set_status(HTTPStatus.NO_CONTENT)
             self.finish()
             return
+        self.refuse_if_full(self.records.recordings)
         await self.play(self.records.recordings, recording, number)
 
 

@@ -12,6 +12,9 @@ from collections.abc import Callable, Iterable, Iterator
 PIECE = 8 * 1024
 """Bytes that are written at once."""
 
+MOST_AT_ONCE = 32 * 1024
+"""Bytes of one large event that are written at once: so many wait for who does not read."""
+
 LIMIT = 32 * 1024
 """Bytes that wait for a reader who has not read what was written before."""
 
@@ -176,9 +179,23 @@ class Playback(Out):
         """
         super().__init__(write)
         self._when_ended = ended
-        self._waiting: deque[bytes] = deque()
+        self._waiting: deque[bytes | memoryview] = deque()
         self.behind = 0
         """Bytes that the reader has not taken."""
+        self.taken = 0
+        """Pieces that the reader was written."""
+        self._replayed = 0
+
+    @property
+    def late(self) -> int:
+        """Bytes that wait for this reader alone: what is kept in any case does not count."""
+        return self.behind - self._replayed
+
+    def replay(self, events: Iterable[bytes], *, last: bool) -> None:
+        """Send what is kept, as the first; after the last one the stream ends."""
+        before = tuple(events)
+        self._replayed = sum(map(len, before))
+        self.send(before, last=last)
 
     def send(self, events: Iterable[bytes], *, last: bool = False) -> None:
         """Send events; after the last one the stream ends."""
@@ -192,13 +209,30 @@ class Playback(Out):
         if not self._writing:
             self._go_on()
 
+    def close(self) -> None:
+        """Send nothing more, and hold nothing that waits."""
+        super().close()
+        self._waiting.clear()
+        self.behind = self._replayed = 0
+
     def _next(self) -> bytes | None:
         if not self._waiting:
             return None
-        parts = [self._waiting.popleft()]
-        size = len(parts[0])
-        while self._waiting and size < PIECE:
+        self.taken += 1
+        piece = self._beginning()
+        self.behind -= len(piece)
+        self._replayed = max(0, self._replayed - len(piece))
+        return piece
+
+    def _beginning(self) -> bytes:
+        """Take small events together, and a large one in parts."""
+        first = self._waiting.popleft()
+        if len(first) > MOST_AT_ONCE:
+            whole = memoryview(first)
+            self._waiting.appendleft(whole[MOST_AT_ONCE:])
+            return bytes(whole[:MOST_AT_ONCE])
+        parts, size = [first], len(first)
+        while self._waiting and size + len(self._waiting[0]) < 2 * PIECE and size < PIECE:
             parts.append(self._waiting.popleft())
             size += len(parts[-1])
-        self.behind -= size
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return b"".join(parts)

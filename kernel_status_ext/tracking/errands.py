@@ -24,6 +24,14 @@ GRACE = 5.0
 TAKES_WORK = (Status.CONNECTED, Status.UNRESPONSIVE)
 
 
+Skips = Callable[[str, int], bool]
+
+
+def read_all(_kind: str, _size: int) -> bool:
+    """Skip nothing of what is put out."""
+    return False
+
+
 class NotInterrupted(Exception):
     """A run cannot be interrupted now; the message says why and what to do."""
 
@@ -35,10 +43,12 @@ class Errand:
     Attributes:
         order: What is run.
         put: Takes what the run puts out, in order.
+        skips: Is told the type and the size of what it puts out; whether that is enough.
     """
 
     order: Order
     put: Callable[[Output], None]
+    skips: Skips
     desk: Desk | None = None
     """The process that it was sent to."""
     _was_told: bool = False
@@ -95,15 +105,18 @@ class Errands:
         """Return a run of ours, or None for any other."""
         return self._errands.get((kernel_id, run_id))
 
-    def submit(self, run: Run, order: Order, put: Callable[[Output], None]) -> None:
+    def submit(
+        self, run: Run, order: Order, put: Callable[[Output], None], skips: Skips = read_all
+    ) -> None:
         """Have something run, as soon as its kernel is connected.
 
         Args:
             run: It, taken in by nobody yet.
             order: The request.
             put: Takes what it puts out; its end is told by the ledger.
+            skips: Tells, of the type and the size of what it puts out, that nobody wants it.
         """
-        self._errands[run.key] = Errand(order, put)
+        self._errands[run.key] = Errand(order, put, skips)
         kernel = self._tracker.get(run.kernel_id)
         if kernel is not None and kernel.awaiting:
             self._send_waiting(kernel.id)

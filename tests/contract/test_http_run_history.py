@@ -277,7 +277,7 @@ def test_history_in_memory() -> None:
         assert not list(server.folder.rglob("*:memory:*"))
         server.stop()
         server.launch()
-        assert server.get(RUNS) == {"runs": []}
+        assert server.get(RUNS) == {"runs": [], "next": None}
         refusal(server.http.get(place(run_id)), 404)
 
 

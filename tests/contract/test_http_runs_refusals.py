@@ -68,7 +68,7 @@ def test_a_dead_kernel(server: Server, fake: Starter) -> None:
         )
         refusal(answer, 409)
         assert reason in (answer.json()["reason"], answer.json()["message"])
-    assert server.get(runs_of(kernel)) == {"runs": []}
+    assert server.get(runs_of(kernel)) == {"runs": [], "next": None}
 
 
 def test_a_kernel_that_is_ended(server: Server) -> None:
@@ -236,4 +236,4 @@ def test_kernels_that_may_not_execute() -> None:
     with Server(config=config) as server:
         kernel = server.connected(server.fake())
         assert "execute_request" in refusal(post(server, kernel, "nothing"), 403)
-        assert server.get(runs_of(kernel)) == {"runs": []}
+        assert server.get(runs_of(kernel)) == {"runs": [], "next": None}

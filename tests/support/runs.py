@@ -122,7 +122,7 @@ def ended(server: Server, run_id: str, timeout: float = PATIENCE) -> Run:
 def listed(server: Server, kernel: str = "", **params: object) -> list[Run]:
     """The runs of a kernel, or of all, newest first, as a list tells them."""
     body = server.get(runs_of(kernel) if kernel else RUNS, **params)
-    assert set(body) == {"runs"}
+    assert set(body) == {"runs", "next"}
     return [checked(run) for run in body["runs"]]
 
 

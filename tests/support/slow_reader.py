@@ -47,6 +47,11 @@ class Reader:
             self.untaken.pop(0).set_result(None)
             self.loop.run_until_complete(asyncio.sleep(0))
 
+    def take_one(self) -> None:
+        """Read one piece."""
+        self.untaken.pop(0).set_result(None)
+        self.loop.run_until_complete(asyncio.sleep(0))
+
     def hang_up(self) -> None:
         """Go away while something is being written."""
         self.untaken.pop(0).set_exception(OSError("gone"))

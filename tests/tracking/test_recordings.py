@@ -11,9 +11,11 @@ from msgspec.structs import replace
 from support.run_dialogues import answer, began, idle, published, sent_run
 from support.slow_reader import Reader, events
 
+from kernel_status_ext.api import readers as readers_module
 from kernel_status_ext.api import recordings as module
-from kernel_status_ext.api.recordings import FAR_BEHIND, Recording, Recordings
-from kernel_status_ext.api.sse import KEEP_ALIVE, PIECE
+from kernel_status_ext.api.readers import STUCK_FOR, Readers
+from kernel_status_ext.api.recordings import RESULT_KEPT, Recording, Recordings
+from kernel_status_ext.api.sse import KEEP_ALIVE, MOST_AT_ONCE, PIECE
 from kernel_status_ext.core.run import Run
 from kernel_status_ext.core.run_messages import Resulted, Stderr, Stdout
 
@@ -177,7 +179,7 @@ def test_a_live_reader_gets_everything(make_reader: MakeReader) -> None:
     """The limit is for those who come back."""
     recording, reader = Recording(0), make_reader()
     recording.begin(RUNNING)
-    recording.join(reader.out, 1, reader.send_away)
+    recording.join(reader.out, 1)
     for number in range(5):
         recording.put(Stdout(str(number)))
     recording.end(ENDED)
@@ -201,10 +203,10 @@ def test_whoever_joins_at_any_moment_gets_the_same_bytes(
     steps += [lambda: recording.end(ENDED)]
     for count, step in enumerate(steps):
         if count == position:
-            recording.join(reader.out, 0, reader.send_away)
+            recording.join(reader.out, 0)
         step()
     if position == len(steps):
-        recording.join(reader.out, 0, reader.send_away)
+        recording.join(reader.out, 0)
     assert reader.bytes == b"".join(recording.after(0))
     assert reader.has_ended == 1
 
@@ -213,7 +215,7 @@ def test_two_readers_get_the_same(make_reader: MakeReader) -> None:
     """One who does not read holds up nobody."""
     recording, quick, slow = Recording(PLENTY), make_reader(), make_reader(reads=False)
     for reader in (quick, slow):
-        recording.join(reader.out, 0, reader.send_away)
+        recording.join(reader.out, 0)
     recording.begin(RUNNING)
     for number in range(100):
         recording.put(Stdout(str(number)))
@@ -238,20 +240,130 @@ def test_what_waits_for_a_reader_is_written_in_pieces(make_reader: MakeReader) -
     assert (reader.out.behind, reader.has_ended) == (0, 1)
 
 
-def test_whoever_does_not_read_is_sent_away(
+def test_a_large_event_is_written_in_parts(make_reader: MakeReader) -> None:
+    """Of what nobody takes, only so much is copied for them."""
+    reader, large = make_reader(reads=False), bytes(range(256)) * 1000
+    reader.out.send([b"a" * 100, large, b"b" * 100], last=True)
+    assert reader.out.behind == len(large) + 100
+    reader.take()
+    assert reader.bytes == b"a" * 100 + large + b"b" * 100
+    assert max(map(len, reader.pieces)) == MOST_AT_ONCE
+    assert (reader.out.behind, reader.has_ended) == (0, 1)
+
+
+def listened(*readers: Reader, limit: int = 1 << 20, kept: int = 0) -> Recording:
+    """A recording with readers, of whom each may be so far behind."""
+    everybody = Readers(len(readers), limit)
+    recording = Recording(kept, everybody=everybody)
+    recording.begin(RUNNING)
+    for reader in readers:
+        everybody.join(reader.out, reader.send_away)
+        recording.join(reader.out, 0)
+    return recording
+
+
+def test_whoever_does_not_read_is_sent_away(make_reader: MakeReader) -> None:
+    """They may come back and resume; nobody's output fills the memory."""
+    lazy, quick = make_reader(reads=False), make_reader()
+    recording = listened(lazy, quick, limit=1000)
+    recording.put(Stdout("x" * 5000))
+    assert lazy.sent_away == 0, "one event is no lag, however large it is"
+    recording.put(Stdout("next"))
+    assert (lazy.sent_away, quick.sent_away) == (1, 0)
+    assert lazy.out.behind == 0, "and holds nothing any more"
+    assert events(quick.bytes)[-1][2] == {"data": "next"}
+
+
+def test_what_is_kept_in_any_case_is_no_lag(make_reader: MakeReader) -> None:
+    """Who comes back may have much to read, and reads it as fast as they can."""
+    lazy = make_reader(reads=False)
+    everybody = Readers(1, 1000)
+    recording = Recording(PLENTY, everybody=everybody)
+    recording.begin(RUNNING)
+    for _ in range(10):
+        recording.put(Stdout("x" * 5000))
+    everybody.join(lazy.out, lazy.send_away)
+    recording.join(lazy.out, 0)
+    recording.put(Stdout("x" * 500))
+    recording.put(Stdout("x" * 500))
+    assert lazy.out.behind > 5000
+    assert lazy.sent_away == 0
+    recording.put(Stdout("x"))
+    assert lazy.sent_away == 1
+
+
+def test_the_slowest_are_sent_away_when_all_together_are_behind(
     make_reader: MakeReader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """They may come back and resume; nobody's output fills the memory."""
-    assert FAR_BEHIND > 8 * PIECE
-    monkeypatch.setattr(module, "FAR_BEHIND", 1000)
-    recording, lazy, quick = Recording(0), make_reader(reads=False), make_reader()
-    for reader in (lazy, quick):
-        recording.join(reader.out, 0, reader.send_away)
-    recording.put(Stdout("first"))
-    recording.put(Stdout("x" * 500))
-    assert lazy.sent_away == 0
-    recording.put(Stdout("x" * 500))
-    assert (lazy.sent_away, quick.sent_away) == (1, 0)
+    """Until the others are not."""
+    monkeypatch.setattr(readers_module, "ALL_BEHIND", 4500)
+    slow, slower, quick = make_reader(reads=False), make_reader(reads=False), make_reader()
+    recording = listened(slow, slower, quick, limit=PLENTY)
+    for _ in range(2):
+        recording.put(Stdout("x" * 1000))
+    slow.take()
+    for _ in range(2):
+        recording.put(Stdout("x" * 1000))
+    assert (0 < slow.out.late < slower.out.late, quick.out.late) == (True, 0)
+    assert slower.sent_away == 0
+    recording.put(Stdout("x"))
+    assert [each.sent_away for each in (slow, slower, quick)] == [0, 1, 0]
+
+
+def test_whoever_takes_nothing_for_a_minute_is_sent_away(make_reader: MakeReader) -> None:
+    """Who takes a little is not, nor is who has nothing to take."""
+    lazy, slow, quick = make_reader(reads=False), make_reader(reads=False), make_reader()
+    recording = listened(lazy, slow, quick)
+    recording.put(Stdout("x" * 10 * MOST_AT_ONCE))
+    for _ in range(1 + STUCK_FOR):  # since the first look
+        assert lazy.sent_away == 0
+        recording._everybody.look()
+        slow.take_one()
+    assert [each.sent_away for each in (lazy, slow, quick)] == [1, 0, 0]
+    assert len(recording._everybody) == 2
+
+
+# -- what nobody wants --------------------------------------------------------------------------
+
+
+def test_what_nobody_reads_and_nothing_keeps_is_counted(make_reader: MakeReader) -> None:
+    """It need not be looked into; who resumes is told how much it was."""
+    recording = Recording(1000)
+    recording.begin(RUNNING)
+    assert not recording.skips("stream", 100)
+    assert recording.skips("stream", 5000)
+    assert recording.skips("stream", 1), "what is kept is a beginning without a hole"
+    assert names(recording) == [("run", 1), ("truncated", 3)]
+    (data,) = [d for name, _, d in events(b"".join(recording.after(0))) if name == "truncated"]
+    assert data == {"dropped_events": 2, "dropped_bytes": 5001}
+    recording.join(make_reader().out, 0)
+    assert not recording.skips("stream", 5000), "somebody reads it"
+
+
+def test_a_result_is_read_for_the_last_event_unless_it_is_huge() -> None:
+    """Also where its own event is not kept."""
+    recording = Recording(0)
+    recording.begin(RUNNING)
+    assert not recording.skips("execute_result", 10)
+    recording.put(resulted("small"))
+    assert recording.skips("execute_result", RESULT_KEPT + 1)
+    recording.end(ENDED)
+    done = events(b"".join(recording.after(0)))[-1]
+    assert done[2]["output"] == {"mimetype": "text/plain", "data": "small"}
+
+
+def test_a_huge_result_is_not_said_again() -> None:
+    """Its event has gone to who read; the last event does not hold it for ever."""
+    recording = Recording(100 * RESULT_KEPT)
+    recording.begin(RUNNING)
+    recording.put(resulted("x" * RESULT_KEPT))
+    recording.end(ENDED)
+    *_, result, done = events(b"".join(recording.after(0)))
+    assert len(result[2]["data"]["text/plain"]) == RESULT_KEPT
+    assert done[2]["output"] == {"mimetype": "text/plain", "data": ""}
+
+
+# -- readers that go ----------------------------------------------------------------------------
 
 
 def test_nothing_is_written_to_whoever_hung_up(make_reader: MakeReader) -> None:
@@ -317,23 +429,35 @@ def test_the_oldest_ended_recordings_are_forgotten(monkeypatch: pytest.MonkeyPat
     assert kept == ["under way", "c", "d", "e"]
 
 
-def test_ended_recordings_are_bounded_in_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """In sum; but the newest is kept whatever its size."""
-    recordings = Recordings(PLENTY)
-    for run_id, size in (("a", 100), ("b", 100), ("c", 5000), ("d", 100)):
-        recordings.begin(run_named(run_id, RUNNING)).put(Stdout("x" * size))
-    monkeypatch.setattr(module, "ENDED_BYTES", 4000)
-    kept = []
-    for run_id in "abcd":
+def test_ended_recordings_are_bounded_in_bytes() -> None:
+    """In sum, the oldest go first; but the newest is kept whatever its size."""
+    recordings = Recordings(PLENTY, 4000)
+    for count, run_id in enumerate("abcdef"):
+        recordings.begin(run_named(run_id, RUNNING)).put(Stdout("x" * 1000))
         recordings.changed(run_named(run_id))
-        kept.append(
-            [
-                each
-                for each in "abcd"
-                if (r := recordings.get(ENDED.kernel_id, each)) and r.has_ended
-            ]
-        )
-    assert kept == [["a"], ["a", "b"], ["c"], ["d"]]
+        kept = [each for each in "abcdef" if recordings.get(ENDED.kernel_id, each)]
+        assert kept == [*"abcdef"[: count + 1][-2:]]
+        assert recordings._room.used <= 4000
+    nothing = Recordings(PLENTY, 0)
+    for run_id in "ab":
+        nothing.begin(run_named(run_id, RUNNING))
+        nothing.changed(run_named(run_id))
+        assert nothing.get(ENDED.kernel_id, run_id)
+    assert nothing.get(ENDED.kernel_id, "a") is None
+
+
+def test_what_is_under_way_takes_the_room_of_what_has_ended() -> None:
+    """All together keep no more than that; who finds no room is kept as a beginning."""
+    recordings = Recordings(PLENTY, 6000)
+    recordings.begin(run_named("a", RUNNING)).put(Stdout("x" * 3000))
+    recordings.changed(run_named("a"))
+    b, c = (recordings.begin(run_named(each, RUNNING)) for each in "bc")
+    b.put(Stdout("x" * 3000))
+    assert recordings.get(ENDED.kernel_id, "a") is None
+    c.put(Stdout("x" * 3000))
+    assert names(b) == [("run", 1), ("stdout", 2)]
+    assert names(c) == [("run", 1), ("truncated", 2)]
+    assert recordings._room.used == b.size + c.size
 
 
 def test_a_comment_is_for_those_who_hear_nothing(make_reader: MakeReader) -> None:
@@ -345,10 +469,10 @@ def test_a_comment_is_for_those_who_hear_nothing(make_reader: MakeReader) -> Non
         assert not recordings._clock.is_running()
         recordings.play(first, quiet.out, 1, quiet.send_away)
         recordings.play(second, behind.out, 0, behind.send_away)
-        recordings._keep_alive()
+        recordings.readers.look()
         assert (quiet.bytes, KEEP_ALIVE in behind.bytes) == (KEEP_ALIVE, False)
         recordings.stop(first, quiet.out)
-        recordings._keep_alive()
+        recordings.readers.look()
         assert quiet.bytes == KEEP_ALIVE
         assert recordings._clock.is_running(), "somebody listens still"
         recordings.stop(second, behind.out)
