@@ -109,6 +109,7 @@ def _usable(kernel: Kernel, process: Process) -> Step:
             cause=None,
             process=process,
             proven=True,
+            failed_retry="",
             reported=None,
         )
     )
@@ -234,6 +235,8 @@ def restarting(kernel: Kernel, _event: RestartRequested) -> Step:
             reason="",
             cause=None,
             requested_by=RequestedBy.RESTART if kernel.process else None,
+            # What its manager said before the restart holds no longer.
+            reported=kernel.reported and ExecutionState.STARTING,
         )
     )
 

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from .remains import OutOfMemory
 
 RESTARTING = "it is being restarted automatically and its variables are lost"
+TRYING_AGAIN = "it is being started once more automatically"
 RESTART_IT = "restart it to go on"
 DEAD_ELSEWHERE = "The kernel's remote server says that it is dead"
 UNHEARD = "The server that runs the kernel cannot tell what it does; look whether it can be reached"
@@ -316,10 +317,20 @@ def silent(silence: float, *, stopped: bool | None = None) -> str:
     )
 
 
-def crash_loop(deaths: int, last: str) -> str:
-    """Word the end of automatic restarts."""
-    times = f"after {deaths} automatic restarts" if deaths else "without an automatic restart"
-    return sentence(f"{last}, and the server gave up {times}", RESTART_IT)
+def crash_loop(deaths: int, last: str, failed_retry: str = "") -> str:
+    """Word the end of automatic restarts.
+
+    Args:
+        deaths: How often it was restarted.
+        last: The last death of a process that had answered.
+        failed_retry: What became of the last of them, if it never answered.
+    """
+    times = f"after {deaths} automatic restart{'s' * (deaths > 1)}"
+    in_the_end = (
+        f"; in the end {failed_retry[:1].lower()}{failed_retry[1:]}" if failed_retry else ""
+    )
+    gave_up = f"the server gave up {times if deaths else 'without an automatic restart'}"
+    return sentence(f"{last}, and {gave_up}{in_the_end}", RESTART_IT)
 
 
 # What to do about each cause of "never launched".

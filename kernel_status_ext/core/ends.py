@@ -31,7 +31,8 @@ def exited(kernel: Kernel, event: ProcessExited) -> Step:
     )
     termination = _termination(kernel, event, account)
     if event.restarter:
-        reason = causes.sentence(account.happened, causes.RESTARTING)
+        next_step = causes.RESTARTING if kernel.answered else causes.TRYING_AGAIN
+        reason = causes.sentence(account.happened, next_step)
         after = _gone(kernel, termination, Status.AUTORESTARTING, account.cause, reason)
     else:
         steps = (account.hint, causes.RESTART_IT if kernel.answered else "")
@@ -83,7 +84,13 @@ def unseen_end(kernel: Kernel, event: Event) -> tuple[Kernel, tuple[Notice, ...]
     if kernel.process is None:
         return kernel, ()
     outcome = exited(kernel, ProcessExited(kernel.generation, event.at, Exit(), restarter=False))
-    told = replace(kernel, process=None, last_termination=outcome.kernel.last_termination)
+    after = outcome.kernel
+    told = replace(
+        kernel,
+        process=None,
+        last_termination=after.last_termination,
+        failed_retry=after.failed_retry,
+    )
     return told, outcome.notices
 
 
@@ -118,7 +125,10 @@ def gave_up(kernel: Kernel, event: RestarterGaveUp) -> Step:
         return Step(_without_process(after, Status.DEAD, Cause.LOST, reason), told)
     cause, reason = last.cause, last.reason
     if kernel.proven:
-        cause, reason = Cause.CRASH_LOOP, causes.crash_loop(event.deaths, last.happened)
+        cause, reason = (
+            Cause.CRASH_LOOP,
+            causes.crash_loop(event.deaths, last.happened, after.failed_retry),
+        )
     return Step(_without_process(after, Status.DEAD, cause, reason), told)
 
 
@@ -137,8 +147,18 @@ def dead(kernel: Kernel, cause: Cause, reason: str) -> Step:
 def _gone(
     kernel: Kernel, termination: Termination, status: Status, cause: Cause | None, reason: str
 ) -> Kernel:
-    after = replace(kernel, last_termination=termination)
+    if _is_failed_retry(kernel):
+        after = replace(kernel, failed_retry=termination.happened)
+    else:
+        after = replace(kernel, last_termination=termination, failed_retry="")
     return _without_process(after, status, cause, reason)
+
+
+def _is_failed_retry(kernel: Kernel) -> bool:
+    """Tell whether a process that ends was to take the place of one that died, and never did."""
+    last = kernel.last_termination
+    is_retry = kernel.status is Status.AUTORESTARTING and kernel.proven and not kernel.answered
+    return is_retry and last is not None and not last.expected
 
 
 def _without_process(kernel: Kernel, status: Status, cause: Cause | None, reason: str) -> Kernel:

@@ -106,6 +106,9 @@ class Kernel(msgspec.Struct, frozen=True):
     requested_by: RequestedBy | None = None
     """Who asked for the end of the present process."""
     last_termination: Termination | None = None
+    """The end that people ask about: a retry that failed does not stand in place of it."""
+    failed_retry: str = ""
+    """What became of the last retry, where none has answered since that end."""
     reported: ExecutionState | None = None
     """What the manager of a remote or external kernel says, where we see no process."""
     last_known: ExecutionState | None = None

@@ -260,13 +260,19 @@ def test_crash_loop_names_what_happened(strict: Server) -> None:
 
 
 def test_restart_that_never_answers_again(strict: Server) -> None:
-    """A kernel whose later processes all die at once ends dead within the limit."""
+    """Whose later processes all die at once is dead within the limit, and says why it all began."""
     name = strict.fake(mode="good,die-at-start", code=7)
     kernel = strict.connected(name)
     kill(strict, kernel)
-    assert strict.until_dead(kernel)["cause"] == "CrashLoop"
+    dead = strict.until_dead(kernel)
+    assert dead["cause"] == "CrashLoop"
     assert len(strict.starts(name)) == 3
-    assert last_words(strict, kernel)["exit_code"] == 7
+    last = last_words(strict, kernel)
+    assert (last["cause"], last["generation"]) == ("Killed", 0)
+    assert "killed by SIGKILL" in dead["reason"]
+    assert "exited with code 7" in dead["reason"]
+    ends = [each["exit_code"] for each in strict.history(kernel)["terminations"]]
+    assert ends == [None, 7, 7]
 
 
 def test_default_restart_limit_is_jupyter_clients(server: Server, fake: Starter) -> None:

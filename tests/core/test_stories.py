@@ -184,8 +184,8 @@ def test_exit_0_of_a_kernel_that_worked_is_an_exit() -> None:
 
 
 def test_a_crash_loop_keeps_the_real_cause() -> None:
-    """A kernel given up says so, and its last termination says why it died at last."""
-    loop = (died(signal=11), autorestart(), started())
+    """A kernel given up says so, and its last termination says why one died that had answered."""
+    loop = (died(signal=11), autorestart(), started(), answered())
     told = tell(*CONNECTED, *loop, *loop, died(signal=6), gave_up(2))
     assert (told.last.status, told.last.cause) == (Status.DEAD, Cause.CRASH_LOOP)
     assert "2 automatic restarts" in told.last.reason
@@ -194,6 +194,34 @@ def test_a_crash_loop_keeps_the_real_cause() -> None:
     assert told.last.last_termination.cause is Cause.ABORTED
     assert (told.last.generation, told.last.restart_count) == (2, 2)
     assert [each.generation for each in told.terminations] == [0, 1, 2]
+
+
+def test_a_retry_that_fails_does_not_take_the_place_of_the_death() -> None:
+    """People ask why it died; that it did not come back is told, too, each process once."""
+    loop = (autorestart(), started(), died(1))
+    told = tell(*CONNECTED, died(signal=11), *loop, *loop, gave_up(2))
+    assert told.last.last_termination == told.terminations[0]
+    assert [each.generation for each in told.terminations] == [0, 1, 2]
+    assert told.last.cause is Cause.CRASH_LOOP
+    assert "killed by SIGSEGV" in told.last.reason
+    assert "2 automatic restarts; in the end the kernel exited with code 1" in told.last.reason
+    assert "variables" not in told.kernels[-3].reason
+
+
+def test_a_retry_that_answers_ends_the_tale_of_those_that_failed() -> None:
+    """What it dies of later is what people ask about then."""
+    failed = after(*CONNECTED, died(signal=11), started(), died(1), started())
+    assert failed.failed_retry
+    back = after(answered(), kernel=failed)
+    assert (back.failed_retry, back.last_termination.cause) == ("", Cause.SEGMENTATION_FAULT)
+    again = after(died(signal=6), kernel=back)
+    assert (again.failed_retry, again.last_termination.cause) == ("", Cause.ABORTED)
+
+
+def test_a_restart_that_somebody_asked_for_and_that_fails_is_the_last_end() -> None:
+    """Nobody asks about the end before it."""
+    dead = after(*CONNECTED, died(signal=11), exited(1), restart(), started(), exited(3))
+    assert (dead.last_termination.exit.code, dead.failed_retry) == (3, "")
 
 
 def test_a_kernel_that_was_never_connected_is_no_crash_loop() -> None:
@@ -264,7 +292,7 @@ def test_an_end_that_nobody_saw_is_told(
     assert before.process is not None
     assert (end.generation, end.pid) == (before.generation, before.process.pid)
     assert (end.exit, end.expected) == (Exit(None, None), expected)
-    assert told.last.last_termination == end
+    assert told.last.last_termination == end or end.happened == told.last.failed_retry
     assert told.last.process is None or told.last.generation == before.generation + 1
 
 
@@ -608,6 +636,13 @@ def test_a_kernel_elsewhere_that_cannot_be_told_of_says_so() -> None:
     )
     assert [bool(reason) for reason in reasons(told.kernels)] == [False, True, False]
     assert told.kernels[1].cause in (Cause.REMOTE, Cause.LOST)
+
+
+def test_a_dead_kernel_elsewhere_that_is_restarted_and_shut_down_is_not_dead_meanwhile() -> None:
+    """That it was dead was said before the restart."""
+    ending = after(reported(ExecutionState.DEAD), restart(), shutdown(), kernel=ELSEWHERE)
+    assert (ending.status, ending.execution_state.value) == (Status.TERMINATING, "starting")
+    assert not ending.is_seen
 
 
 def test_a_process_of_ours_is_believed_more_than_a_report() -> None:
