@@ -54,6 +54,9 @@ from .tracker import Change, Tracker
 REMEMBERED = 4096
 """Runs whose ids are remembered after their end: a request with such an id is no new run."""
 
+MOST_MET = 10_000
+"""Runs of a kernel that are not over, beyond which none is followed that nobody sent by here."""
+
 REMOVED = "The kernel was removed before the run was over."
 
 
@@ -279,6 +282,9 @@ class Ledger:
         run_id = event.request.msg_id
         kernel = self._tracker.get(kernel_id)
         if kernel is None or self.knows(kernel_id, run_id):
+            return
+        if len(self._active.get(kernel_id, ())) >= MOST_MET:
+            # A kernel that makes them up: it is busy all the same.
             return
         subshell = event.request.subshell
         run = self.new(run_id, kernel, Origin.ELSEWHERE, subshell=subshell, reply_comes=False)

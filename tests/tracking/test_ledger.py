@@ -20,6 +20,7 @@ from kernel_status_ext.core.run import (
 )
 from kernel_status_ext.core.runs import UNANSWERED, raised
 from kernel_status_ext.core.words import RunStatus
+from kernel_status_ext.tracking import ledger as ledger_module
 from kernel_status_ext.tracking.ledger import REMEMBERED, Recording
 from kernel_status_ext.tracking.tracker import Change
 
@@ -421,3 +422,16 @@ def test_where_code_is_not_written_down_no_error_is_quoted_either() -> None:
     assert (
         Recording(code=False).of_run(structs.replace(run, error=None, reason="R.")).reason == "R."
     )
+
+
+def test_a_kernel_that_makes_runs_up_is_followed_so_far(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is busy all the same, and what is sent to it by here is followed."""
+    monkeypatch.setattr(ledger_module, "MOST_MET", 3)
+    world = World()
+    world.born()
+    for number in range(5):
+        world.tell(began(f"made up {number}", is_run=True))
+    assert [run.run_id for run in world.ledger.active()] == [f"made up {each}" for each in range(3)]
+    assert world.kernel().execution_state == "busy"
+    world.send("ours")
+    assert world.run("ours").run_id == "ours"
