@@ -131,6 +131,9 @@ class ActionHandler(KernelHandler):
         try:
             await getattr(self, action)(kernel_id)
         except web.HTTPError as error:
+            if error.status_code == HTTPStatus.NOT_FOUND and kernel.reported is None:
+                # It was removed while this waited for its turn.
+                self.refuse_unknown(kernel_id)
             # jupyter_server 2.21, gateway_request: the server where the kernel runs refused.
             self._refuse_from_elsewhere(kernel, action, error)
 

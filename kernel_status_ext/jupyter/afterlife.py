@@ -71,8 +71,13 @@ class Afterlife:
     def _let_go(self, charge: Charge) -> None:
         if charge.kernel_id in self.mapping:
             what = f"Kernel {charge.kernel_id}: removing it, dead for long"
-            work = ensure_async(self.mapping.shutdown_kernel(charge.kernel_id))
-            spawn(work, what, self._log)
+            spawn(self._remove(charge), what, self._log)
+
+    async def _remove(self, charge: Charge) -> None:
+        """Remove a kernel if it is there and dead when its turn comes."""
+        async with charge.turn.taken():
+            if charge.kernel_id in self.dead_ids() and charge.kernel_id in self.mapping:
+                await ensure_async(self.mapping.shutdown_kernel(charge.kernel_id))
 
     def counted(self, charge: Charge) -> None:
         """Note that core has counted the start of a kernel, which may be dead already."""

@@ -79,6 +79,8 @@ class Charge:
     """How often that was so since it answered last, or was asked for."""
     counted: bool | None = None
     """Whether core's gauge counts it as running; None until core has counted its start."""
+    to_remove: bool = False
+    """Whether its removal was asked for: nothing starts it again."""
     retention: Any = None
     """The timer that removes a dead kernel."""
 

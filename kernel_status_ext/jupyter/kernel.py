@@ -19,7 +19,7 @@ from ..core.model import Kernel
 from ..core.targets import Wish, read_target
 from ..core.words import Status
 from ..tracking.tasks import uncancelled
-from .charge import Sight, restarter_acts
+from .charge import Charge, Sight, restarter_acts
 from .supervisor import Supervisor
 from .turns import Turn
 
@@ -33,6 +33,11 @@ else:
 SOMEBODY_ELSES = (
     "Kernel {} was started by somebody else, so it cannot be restarted here: "
     "restart it where it was started."
+)
+
+REMOVED = (
+    "Kernel {} is {}: it was removed, or its server stops, so it cannot be restarted: "
+    "start another one."
 )
 
 
@@ -159,15 +164,26 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
         if automatic:
             await charge.started.wait()
         async with charge.turn.taken():
-            if automatic and await ensure_async(self.is_alive()):
-                # Somebody's restart was first: there is a new process already.
+            if automatic and not await self.__needs_process(charge):
                 return None
             if not automatic:
+                self.__check_to_stay(charge)
                 self.kernel_status.restart_requested(charge.kernel_id)
             with self.__failures_told():
                 if automatic:
                     await self.kernel_status.restarting.before(charge)
                 return await ensure_async(super().restart_kernel(*args, **kwargs))
+
+    async def __needs_process(self, charge: Charge) -> bool:
+        """Tell whether the restarter, now that it has its turn, still has something to do."""
+        # It looked before its turn: since then somebody may have removed or restarted the kernel.
+        if not self.kernel_status.may_start(charge) or self.status != Status.AUTORESTARTING:
+            return False
+        return not await ensure_async(self.is_alive())
+
+    def __check_to_stay(self, charge: Charge) -> None:
+        if not self.kernel_status.may_start(charge):
+            raise RuntimeError(REMOVED.format(charge.kernel_id, self.status))
 
     async def shutdown_kernel(self, *args: Any, **kwargs: Any) -> Any:
         """Shut down, in its turn."""

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 else:
     Base = object
 
+STOPPING = "The server stops and starts no kernel."
+
 _born: ContextVar[list[Charge] | None] = ContextVar("kernel_status_born", default=None)
 
 
@@ -68,6 +70,8 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
     def pre_start_kernel(self, kernel_name: str | None, kwargs: Any) -> tuple[Any, str, str]:
         """Begin to track the kernel that is asked for."""
         # jupyter_client 8.10, MultiKernelManager.pre_start_kernel
+        if self.kernel_status.is_stopping:
+            raise web.HTTPError(503, STOPPING)
         manager, name, kernel_id = super().pre_start_kernel(kernel_name, kwargs)
         manager.kernel_status_own_id = kernel_id
         # Jupyter sets it after the start; until then the model could not be made.
@@ -89,7 +93,7 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
             except asyncio.CancelledError:
                 if not self.kernel_status.is_stopping:
                     raise
-                raise web.HTTPError(503, "The server stops and starts no kernel.") from None
+                raise web.HTTPError(503, STOPPING) from None
             except Exception as error:
                 # A boundary: whatever a launch raises is answered with its cause.
                 if not born:
@@ -120,12 +124,14 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
         charge = self.kernel_status.charge(kernel_id)
         if charge is None or not self.kernel_status.sees(kernel_id):
             return await self.__restart_elsewhere(kernel_id, *args, **kwargs)
+        self.__check_to_stay(charge)
         self.kernel_status.look(kernel_id)
         if charge.manager.status == Status.DEAD:
             # There is nobody to be asked politely (and no provisioner if it never came).
             args, kwargs = (), {"now": True}
         self.kernel_status.restart_requested(kernel_id)
         async with charge.turn.taken():
+            self.__check_to_stay(charge)
             _give_up_waiting(charge.manager)
             # _finish_kernel_start sets them, but not after a pending launch that failed.
             self._kernel_ports.setdefault(kernel_id, list(charge.manager.ports))
@@ -136,6 +142,13 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
                 raise failures.as_http(charge.manager, error) from error
         _take_exception(answer)
         return answer
+
+    def __check_to_stay(self, charge: Charge) -> None:
+        """Refuse to start what is removed, or was while this waited for its turn."""
+        if self.kernel_status.is_stopping:
+            raise web.HTTPError(503, STOPPING)
+        if not self.kernel_status.may_start(charge):
+            raise web.HTTPError(404, "Kernel does not exist: %s", charge.kernel_id)
 
     async def __restart_elsewhere(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
         remotes = self.kernel_status.remotes
@@ -164,23 +177,40 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
         return await uncancelled(self.__end(kernel_id, *args, **kwargs))
 
     async def __end(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
-        kernel = self.kernel_status.tracker.get(kernel_id)
-        if kernel is not None and kernel.status is Status.DEAD:
-            return await self.__bury(kernel_id)
-        if kernel is not None and kernel.status is Status.TERMINATING:
-            return await self.__gone(kernel_id)
         charge = self.kernel_status.charge(kernel_id)
         if charge is None or not self.kernel_status.sees(kernel_id):
-            with self.kernel_status.remotes.asked(kernel_id):
-                return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
+            return await self.__end_elsewhere(kernel_id, *args, **kwargs)
+        if charge.to_remove:
+            return await self.__gone(charge)
+        charge.to_remove = True
         self.kernel_status.shutdown_requested(kernel_id)
         await self.__start_over(kernel_id)
         # In its turn: the upstream method reads `ready`, which a restart has replaced meanwhile.
         async with charge.turn.taken():
+            if kernel_id in self.kernel_status.afterlife.dead_ids():
+                # Also one whose restart failed while this waited: upstream would leave its files.
+                return await self.__bury(kernel_id)
             # Upstream counts it down, whatever it was counted before.
             self.kernel_status.afterlife.count(charge, running=True)
             charge.counted = None
             return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
+
+    async def __end_elsewhere(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
+        kernel = self.kernel_status.tracker.get(kernel_id)
+        if kernel is not None and kernel.status is Status.DEAD:
+            return await self.__bury(kernel_id)
+        if kernel is not None and kernel.status is Status.TERMINATING:
+            return None
+        with self.kernel_status.remotes.asked(kernel_id):
+            return await ensure_async(super().shutdown_kernel(kernel_id, *args, **kwargs))
+
+    async def _remove_kernel_when_ready(self, kernel_id: str, kernel_awaitable: Any) -> None:
+        # jupyter_server 2.21, MappingKernelManager._remove_kernel_when_ready(kernel_id, awaitable)
+        charge = self.kernel_status.charge(kernel_id)
+        await super()._remove_kernel_when_ready(kernel_id, kernel_awaitable)
+        if charge is not None:
+            # It stays if it could not be shut down.
+            charge.to_remove = kernel_id not in self
 
     async def __start_over(self, kernel_id: str) -> None:
         """Wait until the start of this id, if there is one under way, is over."""
@@ -190,14 +220,15 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
 
     async def __bury(self, kernel_id: str) -> None:
         manager = self._kernels[kernel_id]
-        await ensure_async(manager.shutdown_kernel(now=True))
-        if kernel_id in self:
-            self.__drop(kernel_id)
+        try:
+            await ensure_async(manager.shutdown_kernel(now=True))
+        finally:
+            if kernel_id in self:
+                self.__drop(kernel_id)
 
-    async def __gone(self, kernel_id: str) -> None:
-        """Wait for somebody else's shutdown; with pending kernels nobody waits."""
-        charge = self.kernel_status.charge(kernel_id)
-        if charge is not None and not self._using_pending_kernels():
+    async def __gone(self, charge: Charge) -> None:
+        """Wait for somebody else's shutdown; with pending kernels only the server's end does."""
+        if self.kernel_status.is_stopping or not self._using_pending_kernels():
             async with charge.turn.taken():
                 return
 
@@ -220,7 +251,7 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
     async def cull_kernel_if_idle(self, kernel_id: str) -> None:
         """Cull, but let the dead rest: they have their own retention."""
         # jupyter_server 2.21, MappingKernelManager.cull_kernel_if_idle
-        if kernel_id not in self.kernel_status.afterlife.dead_ids():
+        if kernel_id in self and kernel_id not in self.kernel_status.afterlife.dead_ids():
             with on_behalf_of(RequestedBy.CULL):
                 await super().cull_kernel_if_idle(kernel_id)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tornado import web
+
 from ..core.words import Status
 from .charge import listing, many
 
@@ -40,8 +42,18 @@ class ReviveSessions(Base):
             session = await self.get_session(path=path)
             kernel = session["kernel"]
             if kernel.get("status") == Status.DEAD:
-                await self.kernel_manager.restart_kernel(kernel["id"])
+                return await self.__revived(kernel["id"])
         return exists
+
+    async def __revived(self, kernel_id: str) -> bool:
+        """Start a dead kernel again, and tell whether it is still there: it may be removed now."""
+        try:
+            await self.kernel_manager.restart_kernel(kernel_id)
+        except web.HTTPError:
+            if kernel_id in self.kernel_manager:
+                raise
+            return False
+        return True
 
 
 def revived_session_class(base: Any) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import ExitStack
 from functools import partial
 from logging import Logger
 from typing import Any
@@ -122,6 +123,14 @@ class Supervisor:
         charge = self._charges.get(kernel_id)
         return charge is not None and charge.sight is not Sight.REMOTE
 
+    def may_start(self, charge: Charge) -> bool:
+        """Tell whether a kernel may get another process: it is to stay, and so is the server.
+
+        Whoever waited for its turn has to ask: it may have been removed meanwhile.
+        """
+        is_here = self._charges.get(charge.kernel_id) is charge
+        return is_here and not charge.to_remove and not self.is_stopping
+
     def charge(self, kernel_id: str) -> Charge | None:
         """Return what is held for a kernel."""
         return self._charges.get(kernel_id)
@@ -171,12 +180,13 @@ class Supervisor:
         self._when_ended.append(call)
 
     def ended(self) -> None:
-        """Note that all kernels are shut down."""
-        for kernel in self.tracker:
-            self.forget(kernel.id)
-        self.runs.ended()
-        for call in self._when_ended:
-            call()
+        """Note that all kernels are shut down; whatever one of these raises, all are done."""
+        with ExitStack() as last_first:
+            for call in reversed(self._when_ended):
+                last_first.callback(call)
+            last_first.callback(self.runs.ended)
+            for kernel in self.tracker:
+                last_first.callback(self.forget, kernel.id)
 
     # -- kernels that run elsewhere ------------------------------------------------------
 

@@ -79,6 +79,35 @@ class ProbeHandler(APIHandler):
         """Whether other extensions find the tracker."""
         return {"there": self.settings.get("kernel_status") is not None}
 
+    async def do_cull(self, kernel_id):
+        """What core does to a kernel every `cull_interval` when `cull_idle_timeout` is set."""
+        await self.kernel_manager.cull_kernel_if_idle(kernel_id)
+        return {}
+
+    async def do_delete(self, kernel_id, meanwhile):
+        """Remove a kernel; its process dies while that works, and then something starts it."""
+        kernel = self.kernel_manager.get_kernel(kernel_id)
+        process = kernel.provisioner.process
+        removal = asyncio.ensure_future(self.kernel_manager.shutdown_kernel(kernel_id))
+        while not kernel.shutting_down:  # noqa: ASYNC110  Jupyter tells nobody
+            await asyncio.sleep(0)
+        process.kill()
+        process.wait()
+        acts = {
+            "restarter": kernel._restarter.poll,
+            "restart": kernel.restart_kernel,
+            "restart by id": lambda: self.kernel_manager.restart_kernel(kernel_id),
+        }
+        started = asyncio.ensure_future(acts[meanwhile]())
+        _, error = await asyncio.gather(removal, started, return_exceptions=True)
+        return {"refused": str(error or "")}
+
+    async def do_shutdown_all(self, removed_meanwhile):
+        """End all kernels as the server does; some are removed at the same time."""
+        removals = map(self.kernel_manager.shutdown_kernel, removed_meanwhile)
+        await asyncio.gather(self.kernel_manager.shutdown_all(), *removals)
+        return {}
+
     async def do_no_activity(self):
         """What core does once a minute when `shutdown_no_activity_timeout` is set."""
         result = self.serverapp.shutdown_no_activity()
