@@ -12,6 +12,7 @@ from ..core.words import Status
 from ..tracking.tasks import spawn
 from ..tracking.tracker import Tracker
 from .charge import Charge, Manager, Settings
+from .pollers import asked_by_jupyter
 
 
 class Afterlife:
@@ -98,7 +99,9 @@ class Afterlife:
         async with charge.turn.taken():
             if charge.kernel_id not in self.dead_ids():
                 return
-            if manager.has_kernel and not await ensure_async(manager.is_alive()):
+            with asked_by_jupyter():
+                is_gone = manager.has_kernel and not await ensure_async(manager.is_alive())
+            if is_gone:
                 await manager.provisioner.wait()
             await ensure_async(manager.cleanup_resources(restart=True))
             manager.cleanup_connection_file()

@@ -16,6 +16,7 @@ from ..tracking.follower import Follower
 from ..tracking.heartbeat import Rhythm
 from ..tracking.history import Keep
 from ..tracking.ledger import Recording
+from .pollers import Pollers
 from .turns import Turn
 
 if TYPE_CHECKING:
@@ -81,6 +82,8 @@ class Charge:
     """Whether core's gauge counts it as running; None until core has counted its start."""
     to_remove: bool = False
     """Whether its removal was asked for: nothing starts it again."""
+    pollers: Pollers = field(default_factory=Pollers)
+    """Who in this server has to see its death before it is restarted."""
     retention: Any = None
     """The timer that removes a dead kernel."""
 

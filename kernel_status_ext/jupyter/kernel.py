@@ -20,6 +20,8 @@ from ..core.targets import Wish, read_target
 from ..core.words import Status
 from ..tracking.tasks import uncancelled
 from .charge import Charge, Sight, restarter_acts
+from .pollers import asked_by_jupyter
+from .restarting import patient_restarter_class
 from .supervisor import Supervisor
 from .turns import Turn
 
@@ -61,6 +63,7 @@ class TrackedKernelManager(Base):
 
     kernel_status: Supervisor
     kernel_status_own_id: str | None = None
+    restarter_class: Any
 
     @property
     def kernel_status_id(self) -> str | None:
@@ -129,10 +132,29 @@ class TrackedKernelManager(Base):
     def start_restarter(self) -> None:
         """Let the restarter follow the contract's limits."""
         # jupyter_client 8.10, KernelManager.start_restarter
+        if self._restarter is None and self.has_trait("restarter_class"):
+            self.restarter_class = patient_restarter_class(self.restarter_class)
         super().start_restarter()
         charge = self.kernel_status.charge_of(self)
         if charge is not None:
             self.kernel_status.restarting.started(charge)
+
+    def client(self, **kwargs: Any) -> Any:
+        """Make a client; while its channels are open, a restart leaves it time to see a death."""
+        # jupyter_client 8.10, KernelManager.client
+        client = super().client(**kwargs)
+        charge = self.kernel_status.charge_of(self)
+        if charge is not None:
+            charge.pollers.client_made(client)
+        return client
+
+    def is_alive(self) -> Any:
+        """Tell whether the process is there; a restart leaves time to see to those who ask."""
+        # jupyter_client 8.10, KernelManager.is_alive; async in AsyncKernelManager
+        charge = self.kernel_status.charge_of(self)
+        if charge is not None:
+            charge.pollers.asked()
+        return super().is_alive()
 
 
 class TrackedAsyncKernelManager(TrackedKernelManager):
@@ -179,7 +201,8 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
         # It looked before its turn: since then somebody may have removed or restarted the kernel.
         if not self.kernel_status.may_start(charge) or self.status != Status.AUTORESTARTING:
             return False
-        return not await ensure_async(self.is_alive())
+        with asked_by_jupyter():
+            return not await ensure_async(self.is_alive())
 
     def __check_to_stay(self, charge: Charge) -> None:
         if not self.kernel_status.may_start(charge):

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import functools
+import time
 from collections.abc import Callable
 from logging import Logger
+from typing import TYPE_CHECKING, Any
 
+from jupyter_client.ioloop.restarter import AsyncIOLoopKernelRestarter
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_async
 
@@ -12,9 +16,16 @@ from ..core import last_words
 from ..core.events import AutorestartBegan, RestarterGaveUp
 from ..core.remains import Remains
 from ..core.words import Cause, Status
-from ..tracking.tasks import spawn
+from ..tracking.tasks import not_before, spawn
 from ..tracking.tracker import Tracker
 from .charge import Charge, Manager, Settings, restarter_acts
+from .pollers import LOOK, asked_by_jupyter
+
+if TYPE_CHECKING:
+    # For the type checker the mixins have no base: what they call on super() is dynamic.
+    Base = Any
+else:
+    Base = object
 
 
 def names_address(remains: Remains) -> bool:
@@ -33,6 +44,42 @@ async def forget_ports(manager: Manager) -> None:
         manager.cleanup_connection_file()
     else:
         manager.cleanup_random_ports()
+
+
+class PatientRestarter(Base):
+    """Over Jupyter's restarter: whoever polls the kernel sees its death before its restart."""
+
+    __waits = False
+
+    async def poll(self) -> None:
+        """Look, and restart a kernel that has died."""
+        # jupyter_client 8.10, AsyncIOLoopKernelRestarter.poll
+        manager = self.kernel_manager
+        charge = manager.kernel_status.charge_of(manager)
+        if self.__waits or charge is None:
+            # It was seen dead already, or it was removed.
+            return
+        with asked_by_jupyter():
+            if charge.pollers and not await ensure_async(manager.is_alive()):
+                await self.__let_see()
+            if manager.kernel_status.may_start(charge):
+                await super().poll()
+
+    async def __let_see(self) -> None:
+        self.__waits = True
+        try:
+            await not_before(time.monotonic() + LOOK)
+        finally:
+            self.__waits = False
+
+
+@functools.cache
+def patient_restarter_class(base: Any) -> Any:
+    """Lay the mixin over a restarter class; one that blocks, or has it, stays as it is."""
+    if not issubclass(base, AsyncIOLoopKernelRestarter) or issubclass(base, PatientRestarter):
+        return base
+    members = {"__module__": base.__module__}
+    return type(base.__name__, (PatientRestarter, base), members)
 
 
 class Restarting:

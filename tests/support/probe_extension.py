@@ -102,6 +102,23 @@ class ProbeHandler(APIHandler):
         _, error = await asyncio.gather(removal, started, return_exceptions=True)
         return {"refused": str(error or "")}
 
+    async def do_poll(self, kernel_id, by):
+        """Follow a kernel as nbclient does, kill its process, and tell whether that was seen."""
+        kernel = self.kernel_manager.get_kernel(kernel_id)
+        client = kernel.client()
+        if by == "client":
+            client.start_channels()
+        asked = client if by == "client" else kernel
+        before = await asked.is_alive()
+        kernel.provisioner.process.kill()
+        # nbclient 0.11, NotebookClient._async_poll_kernel_alive, for some seconds
+        looks = [before]
+        while looks[-1] and len(looks) < 10:
+            await asyncio.sleep(1)
+            looks.append(await asked.is_alive())
+        client.stop_channels()
+        return {"seen": [looks[0], looks[-1]]}
+
     async def do_shutdown_all(self, removed_meanwhile):
         """End all kernels as the server does; some are removed at the same time."""
         removals = map(self.kernel_manager.shutdown_kernel, removed_meanwhile)
