@@ -31,7 +31,8 @@ def kill(server: Server, name: str) -> None:
     """Kill the newest process of this kernelspec, if it is still there."""
     pids = [process.pid for process in server.kernel_processes()]
     if server.starts(name) and server.starts(name)[-1] in pids:
-        os.kill(server.starts(name)[-1], signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):  # it has just gone by itself
+            os.kill(server.starts(name)[-1], signal.SIGKILL)
 
 
 def step(server: Server, kernel: str, name: str, action: str) -> Call | None:
