@@ -20,7 +20,10 @@ UNKNOWN_IDS = [str(uuid.UUID(int=7)), "a-b-c-d-e"]
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
     """A server that gives a deaf kernel little time, and up after one restart."""
-    config = {"KernelManager": {"shutdown_wait_time": 0.6}, "KernelRestarter": {"restart_limit": 1}}
+    config = {
+        "KernelManager": {"shutdown_wait_time": 0.6},
+        "KernelRestarter": {"restart_limit": 1, "stable_start_time": 3600.0},
+    }
     with Server(config=config) as server:
         yield server
 

@@ -30,7 +30,10 @@ SIGNALS = {
 @pytest.fixture(scope="module")
 def strict() -> Iterator[Server]:
     """A server that restarts a kernel twice at most."""
-    config = {"KernelRestarter": {"restart_limit": 2}, "KernelManager": {"shutdown_wait_time": 0.5}}
+    config = {
+        "KernelRestarter": {"restart_limit": 2, "stable_start_time": 3600.0},
+        "KernelManager": {"shutdown_wait_time": 0.5},
+    }
     with Server(config=config) as server:
         yield server
 

@@ -43,7 +43,7 @@ def server() -> Iterator[Server]:
             "authorizer_class": "authorizers.DenyByHeader",
         },
         "KernelManager": {"shutdown_wait_time": 1.0},
-        "KernelRestarter": {"restart_limit": 1},
+        "KernelRestarter": {"restart_limit": 1, "stable_start_time": 3600.0},
     }
     with Server(config=config) as server:
         yield server

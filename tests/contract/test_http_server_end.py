@@ -96,7 +96,10 @@ SITUATIONS = (
 
 def config() -> dict[str, dict[str, object]]:
     """Little patience with deaf kernels, few restarts."""
-    return {"KernelManager": {"shutdown_wait_time": 0.5}, "KernelRestarter": {"restart_limit": 1}}
+    return {
+        "KernelManager": {"shutdown_wait_time": 0.5},
+        "KernelRestarter": {"restart_limit": 1, "stable_start_time": 3600.0},
+    }
 
 
 @pytest.mark.parametrize("situation", SITUATIONS, ids=lambda each: each.__name__)

@@ -45,7 +45,7 @@ def server() -> Iterator[Server]:
     """A server that restarts a kernel once, feels hearts often and can tell of its sockets."""
     config = {
         "KernelManager": {"shutdown_wait_time": 1.0},
-        "KernelRestarter": {"restart_limit": 1},
+        "KernelRestarter": {"restart_limit": 1, "stable_start_time": 3600.0},
         "KernelStatusApp": FAST,
         "ServerApp": {"jpserver_extensions": {"socket_probe": True}},
     }
