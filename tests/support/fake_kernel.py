@@ -7,8 +7,9 @@ n-th of them, the last repeats. `execute_request` understands one command: `wait
 PATH exists), `nap PATH` (the same, or until an `interrupt_request`), `yield PATH` (a nap that,
 interrupted, is answered `abort`, as bash_kernel and IRkernel do), `exec PYTHON`, `block PATH` (only
 the heartbeat answers then), `die CODE`, `signal NUMBER`, `flood LINES`, `big BYTES` (1 message),
-`error`, those of `ENDS`; anything else does nothing and succeeds. SIGINT is ignored; heartbeat and
-control answer while a command waits.
+`error`, those of `ENDS`, and `mark PATH COMMAND` (leaves its pid in PATH before the command and, if
+that succeeds, in PATH.end after it); anything else does nothing and succeeds. SIGINT is ignored;
+heartbeat and control answer while a command waits.
 """
 
 import argparse
@@ -250,10 +251,22 @@ class Kernel:
         return told | {"language_info": language}
 
     def do_execute(self, request: dict, parent: dict) -> dict:
-        """Do the one command of the code."""
-        command, _, argument = request["code"].partition(" ")
+        """Do the one command of the code, between its marks if it is to leave some."""
+        code = request["code"]
         self.count, self.interrupted = self.count + 1, False
-        self.say("execute_input", {"code": request["code"], "execution_count": self.count}, parent)
+        self.say("execute_input", {"code": code, "execution_count": self.count}, parent)
+        if not code.startswith("mark "):
+            return self.obey(code, parent)
+        _, mark, code = code.split(" ", 2)
+        leave_pid(mark)
+        reply = self.obey(code, parent)
+        if reply["status"] == "ok":
+            leave_pid(f"{mark}.end")
+        return reply
+
+    def obey(self, code: str, parent: dict) -> dict:
+        """Do a command and give the content of the reply."""
+        command, _, argument = code.partition(" ")
         if command in ("wait", "nap", "yield", "block"):
             self.pause(command, Path(argument))
         if command == "deep":
@@ -292,6 +305,12 @@ class Kernel:
         channels = ["hb"] if command == "block" else WHILE_BUSY.get(self.mode, ["control", "hb"])
         while not path.exists() and not (command in ("nap", "yield") and self.interrupted):
             self.serve(channels)
+
+
+def leave_pid(mark: str) -> None:
+    """Add our pid to a file."""
+    with Path(mark).open("a") as file:
+        file.write(f"{os.getpid()}\n")
 
 
 def end(args: argparse.Namespace) -> None:
