@@ -43,7 +43,7 @@ document.dispatchEvent(new Event("visibilitychange"));
 def short_lived(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server that is started again at the same port."""
     with Server(config={"ServerApp": FEEDING}) as server:
-        monkeypatch.setattr("support.server.free_port", lambda: server.port)
+        monkeypatch.setattr("support.server.free_port", lambda *_: server.port)
         yield server
 
 

@@ -244,7 +244,7 @@ def test_a_login_is_enough(of: dict[str, Any], server: Server, kind: Kind) -> No
 def mortal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Server]:
     """A server that comes back at the same port when it is launched again."""
     with Server() as server:
-        monkeypatch.setattr(support.server, "free_port", lambda: server.port)
+        monkeypatch.setattr(support.server, "free_port", lambda *_: server.port)
         yield server
 
 

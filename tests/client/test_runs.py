@@ -243,7 +243,7 @@ def test_a_run_of_a_stranger(
 def test_a_server_that_is_killed(monkeypatch: pytest.MonkeyPatch) -> None:
     """The next server at its place says that the run is lost; without one patience ends."""
     with Server() as mortal, ThreadPoolExecutor() as pool:
-        monkeypatch.setattr(support.server, "free_port", lambda: mortal.port)
+        monkeypatch.setattr(support.server, "free_port", lambda *_: mortal.port)
         kernel, gate = mortal.connected(mortal.fake("mine")), mortal.gate()
         of = {"url": f"http://127.0.0.1:{mortal.port}{mortal.base_url}", "token": mortal.token}
         patient, impatient = {**of, "patience": 60}, {**of, "patience": 0.2}

@@ -34,15 +34,9 @@ import zmq
 from jupyter_client.blocking.client import BlockingKernelClient
 
 from . import openapi
+from .patience import PATIENCE
 
 T = TypeVar("T")
-
-PATIENCE = 60.0
-"""Seconds after which a test gives up what has to come.
-
-It says nothing of how soon that is: a busy machine is slow. Who tests that something is told at
-once takes away what would tell it later.
-"""
 
 SUPPORT = Path(__file__).parent
 FAKE_KERNEL = SUPPORT / "fake_kernel.py"
@@ -96,10 +90,17 @@ def _command_line(process: psutil.Process) -> list[str]:
     return []
 
 
-def free_port() -> int:
-    """A port that is free, and none of those that the system gives to whoever asks for any."""
+LONE_PORTS = range(30_000, 32_700)
+"""Below those that the system gives to whoever asks for any."""
+SERVER_PORTS = range(10_000, 30_000, 100)
+"""The ports above a server's own, up to the next, are for its kernels (see `sitecustomize.py`)."""
+KERNEL_PORTS = "KERNEL_STATUS_TEST_PORTS"
+
+
+def free_port(among: range = LONE_PORTS) -> int:
+    """A port that is free, and that nobody is given who asks for any."""
     while True:
-        port = random.SystemRandom().randrange(16_000, 32_000)
+        port = random.SystemRandom().choice(among)
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
@@ -277,7 +278,8 @@ class Server:
 
     def launch(self, *, wait: bool = True) -> None:
         """Start the process: the constructor does; again after `stop`, in the same folders."""
-        self.port = free_port()
+        self.port = free_port(SERVER_PORTS)
+        self.env[KERNEL_PORTS] = f"{self.port + 1} {SERVER_PORTS.step - 1}"
         self.ended: Ended | None = None
         self.process = self._spawn(self.args)
         self.http = self._client()

@@ -17,11 +17,14 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from .server import PATIENCE, Server
+from .patience import PATIENCE
+
+if TYPE_CHECKING:
+    from .server import Server
 
 EVENT_STREAM = "text/event-stream"
 """The content type of what is read here."""
