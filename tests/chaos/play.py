@@ -28,7 +28,9 @@ def play(seed: int, options: Options) -> list[Fault]:
         options: how long, and what not.
     """
     dice, deadline, faults = random.Random(seed), time.monotonic() + options.seconds, []
-    while time.monotonic() < deadline:
+    for _ in range(options.servers):
+        if time.monotonic() > deadline:
+            break
         faults += life(World(random.Random(dice.getrandbits(64)), options), deadline)
     return faults
 

@@ -19,5 +19,5 @@ words have left it, and the runs that it had begun are told as never begun, now 
 def test_what_is_told_is_true_whatever_is_done_at_once() -> None:
     """Processes, connection files, kernels that are asked directly and marks of cells agree."""
     print(f"seed {SEED}")
-    faults = play(SEED, Options(SECONDS, without=LEFT_OUT))
+    faults = play(SEED, Options(SECONDS, servers=1, without=LEFT_OUT))
     assert not faults, "\n".join([f"seed {SEED}", *map(str, faults)])

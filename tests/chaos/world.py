@@ -84,6 +84,8 @@ class Options:
     """After so long no further round begins."""
     patience: float = 2 * PATIENCE
     """Seconds after which what does not come to rest is a fault."""
+    servers: int = 10**6
+    """So many are begun at most, one after the other."""
     without: frozenset[str] = frozenset()
     """Actions and kinds of cells that are left out."""
 
