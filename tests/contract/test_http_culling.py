@@ -82,7 +82,7 @@ def test_dead_kernels_do_not_keep_the_server() -> None:
 def ended_by_core(server: Server) -> bool:
     """Have core look for activity, as it does once a minute, and tell if the server is ending."""
     try:
-        server.http.post("probe", json={"call": "no_activity"}, timeout=5)
+        server.http.post("probe", json={"call": "no_activity"})
     except httpx.TransportError:
         return True
     return server.process.poll() is not None

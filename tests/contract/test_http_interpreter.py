@@ -208,12 +208,12 @@ def test_a_stopped_process_is_never_counted_against_its_interpreter(
         for _ in range(3):
             os.kill(before["pid"], signal.SIGSTOP)
             if told:
-                stopped = server.wait(kernel, status="unresponsive", timeout=20).json()
+                stopped = server.wait(kernel, status="unresponsive").json()
                 assert "stopped by a signal" in stopped["reason"]
             else:
                 held_for(lambda: True, LIMIT * 0.9)
             os.kill(before["pid"], signal.SIGCONT)
-            assert server.wait(kernel, status="connected", timeout=20).status_code == 200
+            assert server.wait(kernel, status="connected").status_code == 200
             held_for(lambda: True, 0.5)
         gate.open()
         server.wait(kernel, execution_state="idle")

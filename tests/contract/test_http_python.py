@@ -59,7 +59,7 @@ def test_wait_for_state_of_a_dead_kernel(server: Server, on: str) -> None:
     """A dead kernel raises KernelStateUnreachable with the kernel's reason."""
     kernel = server.start_kernel(server.fake(mode="die-at-start"))
     reason = server.until_dead(kernel)["reason"]
-    told = call(server, "wait_for_state", kernel_id=kernel, on=on, timeout=5)
+    told = call(server, "wait_for_state", kernel_id=kernel, on=on, timeout=60)
     assert (told["error"][0], told["reason"]) == ("KernelStateUnreachable", reason)
     server.delete(kernel)
 
@@ -76,7 +76,7 @@ def test_wait_for_state_with_since(server: Server, python_kernel: str) -> None:
     assert "KernelStateTimeout" in call(server, "wait_for_state", **arguments, timeout=0)["error"]
     with server.client(python_kernel) as client:
         execute(client, "1")
-        assert call(server, "wait_for_state", **arguments, timeout=10)["execution_state"] == "idle"
+        assert call(server, "wait_for_state", **arguments, timeout=60)["execution_state"] == "idle"
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,6 @@ import psutil
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import support.openapi  # noqa: F401  the first of those that import each other
 from support.server import FAKE_KERNEL, Server, eventually, held_for
 
 CONFIG: dict[str, dict[str, object]] = {
