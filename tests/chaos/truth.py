@@ -39,7 +39,9 @@ FORESEEN = re.compile(
 talks garbage, what it had to say to a websocket that vanished, a kernel that went while the culler
 looked at it."""
 NUDGED = re.compile(
-    r"^_GatheringFuture exception was never retrieved\n.*CancelledError\(\)>\n.*CancelledError\n",
+    r"^_GatheringFuture exception was never retrieved\n.*CancelledError\(\)>\n"
+    r"(Traceback .*\n(  .*\n)*  .*channels\.py.*, in wait_for_activity\n(  .*\n)+)?"
+    r".*CancelledError\n",
     re.MULTILINE,
 )
 """What `nudge` of jupyter_server's websockets leaves when it is cut short."""
