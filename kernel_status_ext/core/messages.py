@@ -85,15 +85,31 @@ read_header = _reader(Header)
 _read_status = _reader(StatusContent)
 
 
-def is_activity(header: Header, parent: Header, tracked: Tracked, *, busy: bool) -> bool:
+def is_activity(
+    header: Header, parent: Header, tracked: Tracked, *, busy: bool, server_session: str
+) -> bool:
     """Tell whether a message moves ``last_activity``.
 
     The rule of ``MappingKernelManager.start_watching_activity`` (jupyter_server 2.21), except
-    that requests on control never count: polling a kernel's memory must not keep it alive.
+    that requests on control and the server's own questions never count: neither polling a
+    kernel's memory nor asking whether it lives must keep it alive.
+
+    Args:
+        header: The message's.
+        parent: The header of the request that it is about.
+        tracked: Which types count.
+        busy: Whether the kernel works.
+        server_session: The messaging session of what this server asks.
     """
-    if parent.msg_type in CONTROL_TYPES:
+    if parent.msg_type in CONTROL_TYPES or _is_own_question(parent, server_session):
         return False
     return busy or tracked(header.msg_type) or tracked(parent.msg_type)
+
+
+def _is_own_question(parent: Header, server_session: str) -> bool:
+    # jupyter_client 8.10, Session.msg_id begins with the session's id.
+    is_question = parent.msg_type == "kernel_info_request"
+    return is_question and (parent.msg_id or "").startswith(server_session)
 
 
 def status_event(

@@ -71,6 +71,7 @@ class Follower:
         self._id = kernel.id
         self.generation = kernel.generation
         self._wire = wire
+        self._session_id = wire.session.session
         self._reader = senses.reader
         self._log = senses.log
         self._on_exit = on_exit
@@ -252,7 +253,13 @@ class Follower:
             self._consider_connected()
         self._pulse.heard()
         self._doubts.heard_work(parent.msg_id, self._work())
-        if is_activity(header, parent, self._wire.tracked, busy=bool(self._work())):
+        if is_activity(
+            header,
+            parent,
+            self._wire.tracked,
+            busy=bool(self._work()),
+            server_session=self._session_id,
+        ):
             self._wire.on_activity()
         if is_status:
             self._attention.status(topic)

@@ -17,6 +17,9 @@ from .process import Poll
 class Signer(Protocol):
     """The part of ``jupyter_client.session.Session`` that is used."""
 
+    session: str
+    """Its id, with which the ids of its messages begin."""
+
     def sign(self, msg_list: list[bytes]) -> bytes:
         """Sign header, parent header, metadata and content."""
 

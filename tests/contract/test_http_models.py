@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
-from support.server import Server, eventually
+from support.server import Server, eventually, held_for
 from support.stories import MODEL_KEYS, ask, come_back, kill, moment, run
 
 Starter = Callable[..., str]
@@ -176,3 +176,18 @@ def test_model_of_a_dead_kernel(server: Server, fake: Starter) -> None:
     assert MODEL_KEYS <= set(model) <= MODEL_KEYS | {"traceback"}
     listed = server.models()[kernel]
     assert (set(listed), listed["reason"]) == (MODEL_KEYS, reason)
+
+
+def test_our_own_questions_do_not_move_last_activity(server: Server) -> None:
+    """While a silent cell runs ``last_activity`` stands still, as on stock.
+
+    The interpreter is asked after a second of work, and answers at once.
+    """
+    kernel = server.connected("python3")
+    body = {"code": "import time; time.sleep(600)"}
+    run = server.http.post(f"api/kernels/{kernel}/runs", json=body).json()["run"]["run_id"]
+    place = f"api/kernels/runs/{run}"
+    eventually(lambda: server.http.get(place).json()["run"]["execution_count"])
+    begun = server.model(kernel)["last_activity"]
+    assert held_for(lambda: server.model(kernel)["last_activity"] == begun, 2.5)
+    server.delete(kernel)

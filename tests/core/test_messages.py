@@ -157,7 +157,18 @@ STATUS, STREAM = Header("status"), Header("stream")
 def test_control_is_no_activity(msg_type: str) -> None:
     """Polling a kernel's memory does not keep it alive, even while it is busy."""
     for busy in (True, False):
-        assert not is_activity(STATUS, Header(msg_type), tracked, busy=busy)
+        parent = Header(msg_type)
+        assert not is_activity(STATUS, parent, tracked, busy=busy, server_session="ours")
+
+
+def test_what_the_server_asks_is_no_activity() -> None:
+    """A busy kernel is asked whether its interpreter answers, which must not keep it alive."""
+    ours, theirs = (Header("kernel_info_request", f"{who}_1_2") for who in ("ours", "theirs"))
+    told = [
+        is_activity(STATUS, asked, tracked, busy=True, server_session="ours")
+        for asked in (ours, theirs)
+    ]
+    assert told == [False, True]
 
 
 @pytest.mark.parametrize(
@@ -173,7 +184,8 @@ def test_control_is_no_activity(msg_type: str) -> None:
 )
 def test_activity_follows_stock(header: Header, parent: Header, busy: bool, counts: bool) -> None:
     """Busy, or a tracked message, or an answer to a tracked request: culling depends on it."""
-    assert is_activity(header, parent, tracked, busy=busy) is counts
+    told = is_activity(header, parent, tracked, busy=busy, server_session="ours")
+    assert told is counts
 
 
 @pytest.mark.parametrize("field", ["msg_id", "msg_type", "subshell_id"])
