@@ -185,6 +185,9 @@ class Errands:
     async def _interrupt_if_it_runs(self, key: RunKey) -> None:
         try:
             await self.interrupt(*key)
+        except KeyError:
+            # It ended in the moment in which its time was over.
+            return
         except (NotInterrupted, RuntimeError) as error:
             self._log.info("Run %s is over its limit: %s", key[1], error)
 
