@@ -23,7 +23,7 @@ def iso(moment: datetime | None) -> str | None:
     """
     if moment is None:
         return None
-    return moment.strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return moment.isoformat(timespec="microseconds").removesuffix("+00:00") + "Z"
 
 
 def model_fields(kernel: Kernel, *, alone: bool) -> JSON:
@@ -39,6 +39,10 @@ def model_fields(kernel: Kernel, *, alone: bool) -> JSON:
         "status": kernel.status.value,
         "reason": kernel.reason,
     }
+
+
+UNTRACKED: JSON = {"status": Status.UNKNOWN.value, "reason": ""}
+"""What the model of a kernel gains that was given to its manager past us."""
 
 
 def last_words(kernel: Kernel) -> JSON:

@@ -133,6 +133,24 @@ def many() -> Iterator[None]:
         _many.reset(token)
 
 
+_plain: ContextVar[bool] = ContextVar("kernel_status_plain", default=False)
+
+
+@contextmanager
+def plain_models() -> Iterator[None]:
+    """Record that the models made inside are extended by whoever asks for them."""
+    token = _plain.set(True)
+    try:
+        yield
+    finally:
+        _plain.reset(token)
+
+
+def wants_plain_models() -> bool:
+    """Tell whether a model that is made now is to stay as upstream makes it."""
+    return _plain.get()
+
+
 def listing() -> bool:
     """Tell whether a model that is made now is one of many."""
     return _many.get()

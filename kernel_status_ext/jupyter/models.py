@@ -11,8 +11,9 @@ from tornado import web
 
 from .. import views
 from ..core.causes import ASK_THERE, NOT_LISTED, sentence
-from .charge import listing, many
+from .charge import listing, plain_models, wants_plain_models
 from .gateway import is_gateway, last_model, still_knows
+from .kernel import TrackedKernelManager
 from .supervisor import Supervisor
 
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ class ToldModels(Base):
     def kernel_model(self, kernel_id: str) -> Any:
         """Make the model, with ``status`` and ``reason``, and a dead one's last words."""
         # jupyter_server 2.21: sync in MappingKernelManager, async in the gateway's
+        if wants_plain_models():
+            return super().kernel_model(kernel_id)
         alone = not listing()
         if alone and kernel_id in self.kernel_status.remotes:
             return self.__model_from_elsewhere(kernel_id)
@@ -83,7 +86,8 @@ class ToldModels(Base):
         return self.__list(*args, **kwargs)
 
     def __list(self, *args: Any, **kwargs: Any) -> Any:
-        with many():
+        # Each model is extended once, when all are there.
+        with plain_models():
             return _then(super().list_kernels(*args, **kwargs), self.__take_in)
 
     def __take_in(self, models: list[dict[str, Any]]) -> list[dict[str, Any] | None]:
@@ -100,7 +104,7 @@ class ToldModels(Base):
     async def hear_of_all(self) -> None:
         """Ask the server where the kernels run what they do, and tell the tracker."""
         before = dict(self._kernels)
-        with many():
+        with plain_models():
             models = await ensure_async(super().list_kernels())
         for kernel_id in before.keys() - self._kernels.keys() if is_gateway(self) else ():
             # What was removed here meanwhile is not to come back.
@@ -128,16 +132,18 @@ class ToldModels(Base):
             # The gateway's kernel_model when its remote does not know the kernel any more.
             return None
         kernel_id = model["id"]
-        self.kernel_status.meet(self._kernels[kernel_id], kernel_id)
+        manager = self._kernels[kernel_id]
+        if isinstance(manager, TrackedKernelManager):
+            self.kernel_status.meet(manager, kernel_id)
         if heard:
             told = model.get("execution_state"), model.get("reason")
             self.kernel_status.remotes.reported(kernel_id, *told)
-        moment = views.iso(self._kernels[kernel_id].last_activity)
+        moment = views.iso(manager.last_activity)
         return {**model, "last_activity": moment, **self.__told(kernel_id, alone=alone)}
 
     def __told(self, kernel_id: str, *, alone: bool) -> dict[str, Any]:
         kernel = self.kernel_status.tracker.get(kernel_id)
-        return views.model_fields(kernel, alone=alone) if kernel else {}
+        return views.model_fields(kernel, alone=alone) if kernel else views.UNTRACKED
 
     def __bool__(self) -> bool:
         """Be there, also without kernels: ServerApp.cleanup_kernels asks so before it cleans up."""
