@@ -8,7 +8,7 @@ from ..core.events import ProcessFound, RequestBegan, ShellAnswered
 from ..core.messages import Header
 from ..core.model import Request
 from .doubts import QUIET_AFTER
-from .follower import Follower
+from .follower import MUTE_AFTER, Follower
 from .iopub import Parts
 from .probe import NUDGE_EVERY, PatientQuestion, Question
 
@@ -40,26 +40,48 @@ class ForeignFollower(Follower):
 
     def _replied(self) -> None:
         self._shell_answered = True
+        if not self._found:
+            self._consider_connected()
+            return
         self._timers.cancel("at work")
-        self._consider_connected()
         self._stop_asking()
-        if self._found:
-            self._feed(ShellAnswered, asked=(SOMETHING,))
+        self._feed(ShellAnswered, asked=(SOMETHING,))
 
     def _consider_connected(self) -> None:
         now = time.monotonic()
         self._first_heard = now if self._first_heard is None else self._first_heard
         if self._found:
             return
-        if not self._pulse.felt and now < self._first_heard + BEAT_WITHIN:
+        waited = now - self._first_heard
+        if not self._heard and waited < MUTE_AFTER:
+            # Its iopub tells what it does: before that is heard, nobody knows.
+            self._timers.set("nudge", NUDGE_EVERY, self._nudge)
+        elif not self._pulse.felt and waited < BEAT_WITHIN:
             self._timers.set("beat", NUDGE_EVERY, self._consider_connected)
-            return
+        else:
+            self._become_found()
+
+    def _nudge(self) -> None:
+        """Have it publish something by the channel on which it answers."""
+        question = self._shell_question if self._shell_answered else self._control_question
+        if question is not None:
+            question.ask()
+        self._consider_connected()
+
+    def _become_found(self) -> None:
         self._found = True
+        if not self._heard:
+            self._complain(f"answers, but its iopub has been mute for {MUTE_AFTER:g} s")
         self._feed(ProcessFound)
         self._pulse.judge()
         self._pulse.ask()
-        if not self._shell_answered:
-            self._timers.set("at work", QUIET_AFTER, self._at_work)
+        # What it began before its iopub was heard is not known: its shell is asked from now on.
+        self._stop_asking()
+        self._shell_answered = False
+        self._shell_question = PatientQuestion(
+            self._reader, self._wire, "shell", self._replied, self._listen_anew
+        )
+        self._timers.set("at work", QUIET_AFTER, self._at_work)
 
     def _at_work(self) -> None:
         if self._pulse.felt and not self._pulse.beats:
@@ -67,12 +89,15 @@ class ForeignFollower(Follower):
             self._pulse.ask()
             self._timers.set("at work", BEAT_AGAIN, self._at_work)
             return
-        self._feed(RequestBegan, request=SOMETHING)
+        if not self._work():
+            self._feed(RequestBegan, request=SOMETHING)
         self._expect_idle()
 
     def _heed(self, topic: bytes, parts: Parts, header: Header, parent: Header) -> None:
-        if not self._found:
+        if not self._found and self._wire.is_genuine(parts):
+            self._heard = True
             self._consider_connected()
+        if not self._found:
             return
         super()._heed(topic, parts, header, parent)
         if self._shell_answered or header.msg_type == "status":

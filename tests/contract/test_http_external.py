@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from jupyter_client.manager import KernelManager
 from support.external import PORTS, External
+from support.held_port import HeldPort
 from support.kernel_socket import Upgrade, connect, of_type
 from support.server import MARK, Server, eventually, free_port, held_for
 from support.stories import MODEL_KEYS, STATUS_KEYS, changes, execute, reply_to, story
@@ -132,6 +133,33 @@ def test_iopub_is_followed(server: Server, owner: Owner) -> None:
             assert idle.json()["state"] == "idle"
     seen = story(changes(server, kernel, before), "execution_state")
     assert seen == ["busy", "idle", "busy", "idle"]
+
+
+def test_nobody_is_connected_before_its_iopub_is_heard(server: Server) -> None:
+    """One whose iopub stays away is connected late, and then asked what it does."""
+    external = External(external_folder(server))
+    info = json.loads(external.file.read_text())
+    held = HeldPort(info["iopub_port"])
+    behind = external.file.parent.parent / f"behind-{external.file.name}"
+    behind.write_text(external.file.read_text())
+    external.start(behind)
+    external.file.write_text(json.dumps({**info, "iopub_port": held.port}))
+    try:
+        kernel = external.id(server)
+        assert held_for(lambda: server.status(kernel)["status"] == "unknown", 1.5)
+        since, gate = server.status(kernel)["revision"], server.gate()
+        with external.client(behind) as client:
+            execute(client, gate.command)
+            busy = server.wait(kernel, execution_state="busy", since=since)
+            assert busy.status_code == 200, busy.text
+            held.release()
+            gate.open()
+            server.settled(kernel)
+    finally:
+        held.close()
+        behind.unlink()
+        external.close()
+        server.models()
 
 
 def test_found_while_it_is_busy(server: Server, owner: Owner) -> None:

@@ -44,9 +44,13 @@ class External:
         )
         elsewhere.rename(self.file)  # nobody may see half of it
 
-    def start(self) -> External:
-        """Start the process, the first or the next one with these ports."""
-        command = [sys.executable, str(FAKE_KERNEL), "-f", str(self.file), *self.arguments]
+    def start(self, file: Path | None = None) -> External:
+        """Start the process, the first or the next one with these ports.
+
+        Args:
+            file: Its own connection file, if the server is to reach it by other ports.
+        """
+        command = [sys.executable, str(FAKE_KERNEL), "-f", str(file or self.file), *self.arguments]
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL)
         return self
 
@@ -71,9 +75,9 @@ class External:
         return eventually(look, what=f"{self.name} is listed")
 
     @contextlib.contextmanager
-    def client(self) -> Iterator[Client]:
-        """A zmq client that knows nothing of the server."""
-        client = Client(connection_file=str(self.file))
+    def client(self, file: Path | None = None) -> Iterator[Client]:
+        """A zmq client that knows nothing of the server; `file` as for `start`."""
+        client = Client(connection_file=str(file or self.file))
         client.load_connection_file()
         client.start_channels(hb=False)
         try:
