@@ -211,5 +211,10 @@ class RunRefused(RunEvent):
 
 
 @dataclass(frozen=True, slots=True)
+class RunSkipped(RunEvent):
+    """It was held back here, and a run before it failed that was to stop those behind it."""
+
+
+@dataclass(frozen=True, slots=True)
 class ServerEnded(RunEvent):
     """The server that followed it ends, and nobody will know what becomes of it."""

@@ -34,6 +34,7 @@ from .run import (
     RunEvent,
     RunRefused,
     RunSent,
+    RunSkipped,
     ServerEnded,
     ShellMovedOn,
     WorkerEnded,
@@ -188,6 +189,10 @@ def _refused(run: Run, event: RunRefused) -> Run:
     return _ended(replace(run, reason=event.reason), RunStatus.ABORTED, event)
 
 
+def _skipped(run: Run, event: RunSkipped) -> Run:
+    return _ended(replace(run, reason=SKIPPED), RunStatus.ABORTED, event)
+
+
 def _lost(run: Run, event: ServerEnded) -> Run:
     return _ended(replace(run, reason=LOST), RunStatus.LOST, event)
 
@@ -287,6 +292,7 @@ TABLE: dict[type[RunEvent], dict[Phase, Row]] = {
     EndRequested: _row(_end_requested, _end_requested),
     WorkerEnded: _row(_worker_ended, _worker_ended),
     RunRefused: _row(_refused, _stay),
+    RunSkipped: _row(_skipped, _stay),
     ServerEnded: _row(_lost, _lost),
 }
 

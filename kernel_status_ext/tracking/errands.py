@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from logging import Logger
@@ -9,7 +11,7 @@ from logging import Logger
 from tornado.ioloop import IOLoop
 
 from ..core.requests import interrupt_refusal
-from ..core.run import LimitIgnored, LimitReached, Run, RunKey
+from ..core.run import LimitIgnored, LimitReached, Run, RunKey, RunSkipped
 from ..core.run_messages import Output, Stderr
 from ..core.words import RunStatus, Status
 from .desk import Desk, Order
@@ -20,6 +22,9 @@ from .tracker import Change, Tracker
 
 GRACE = 5.0
 """Seconds after the interrupt for its limit in which a run may end by itself."""
+
+TURN_LASTS = 0.01
+"""Seconds after which the sending of what has waited makes way for others, and then goes on."""
 
 TAKES_WORK = (Status.CONNECTED, Status.UNRESPONSIVE)
 
@@ -64,6 +69,12 @@ class Errand:
         """Keep what the reply says of a failure, in case that nothing was published."""
         self._late = traceback
 
+    def stops(self, run: Run) -> bool:
+        """Tell whether a run has failed, or was skipped itself, so that those behind it are."""
+        was_skipped = run.answer is RunStatus.ABORTED and run.started_at is None
+        failed = run.answer is RunStatus.ERROR and self.order.content.get("stop_on_error") is True
+        return was_skipped or failed
+
     def ended(self, run: Run) -> None:
         """Put out why it did not end well, where that was not done yet."""
         if self._late and not self._was_told:
@@ -98,6 +109,10 @@ class Errands:
         self._interrupt = interrupt
         self._log = log
         self._errands: dict[RunKey, Errand] = {}
+        self._waiting: dict[str, deque[RunKey]] = {}
+        """By kernel what waits until it is connected; what ends meanwhile stands here still."""
+        self._sending: set[str] = set()
+        """The kernels that are about to be sent what has waited for them."""
         ledger.listen(self._changed)
         tracker.listen(self._kernel_changed)
 
@@ -117,14 +132,13 @@ class Errands:
             skips: Tells, of the type and the size of what it puts out, that nobody wants it.
         """
         self._errands[run.key] = Errand(order, put, skips)
-        kernel = self._tracker.get(run.kernel_id)
-        if kernel is not None and kernel.awaiting:
-            self._send_waiting(kernel.id)
-        desk = self._open_desk(run.kernel_id)
+        # Behind those that have waited and are being sent.
+        desk = None if run.kernel_id in self._waiting else self._open_desk(run.kernel_id)
         self._ledger.came(run, desk.sender if desk is not None else None)
         if desk is not None:
             self._send(run.key, desk)
         else:
+            self._waiting.setdefault(run.kernel_id, deque()).append(run.key)
             self._ledger.waits(run)
 
     def _open_desk(self, kernel_id: str) -> Desk | None:
@@ -135,20 +149,31 @@ class Errands:
 
     def _kernel_changed(self, change: Change) -> None:
         after = change.after
-        if after is not None and after.awaiting and after.status in TAKES_WORK:
+        if after is None:
+            self._waiting.pop(change.before.id if change.before else "", None)
+        elif after.id in self._waiting and after.status in TAKES_WORK:
+            self._send_soon(after.id)
+
+    def _send_soon(self, kernel_id: str) -> None:
+        if kernel_id not in self._sending:
+            self._sending.add(kernel_id)
             # Later: everybody is to be told of this change before it brings another.
-            IOLoop.current().add_callback(self._send_waiting, after.id)
+            IOLoop.current().add_callback(self._send_waiting, kernel_id)
 
     def _send_waiting(self, kernel_id: str) -> None:
-        """Send what has waited for a kernel, in the order in which it came."""
-        desk = self._open_desk(kernel_id)
-        if desk is None:
-            return
-        for run in self._ledger.active(kernel_id):
-            errand = self._errands.get(run.key)
-            if errand is not None and errand.desk is None:
-                self._ledger.goes_by(*run.key, desk.sender)
-                self._send(run.key, desk)
+        """Send what has waited for a kernel, in the order in which it came, in several turns."""
+        self._sending.discard(kernel_id)
+        desk, until = self._open_desk(kernel_id), time.monotonic() + TURN_LASTS
+        waiting = self._waiting.get(kernel_id, deque())
+        while desk is not None and waiting and time.monotonic() < until:
+            key = waiting.popleft()
+            if key in self._errands:
+                self._ledger.goes_by(*key, desk.sender)
+                self._send(key, desk)
+        if not waiting:
+            self._waiting.pop(kernel_id, None)
+        elif desk is not None:
+            self._send_soon(kernel_id)
 
     def _send(self, key: RunKey, desk: Desk) -> None:
         errand = self._errands[key]
@@ -165,11 +190,20 @@ class Errands:
         if run.has_ended:
             del self._errands[run.key]
             errand.timers.close()
-            if errand.desk is not None:
-                errand.desk.done(run.run_id)
             errand.ended(run)
+            if errand.desk is not None:
+                is_ending = run.end_requested is not None
+                errand.desk.done(run.subshell, run.run_id, is_ending=is_ending)
+                if errand.stops(run) and not is_ending:
+                    self._skip(run, errand.desk.held_back(run.subshell))
         elif run.status is RunStatus.RUNNING and run.timeout is not None and not run.over_limit:
             errand.timers.set_once("limit", run.timeout, lambda: self._limit_reached(run.key))
+
+    def _skip(self, failed: Run, behind: list[str]) -> None:
+        """End what a kernel that had it in its queue would have skipped."""
+        for run_id in behind:
+            event = RunSkipped(failed.generation or 0, self._tracker.now())
+            self._ledger.feed(failed.kernel_id, run_id, event)
 
     def _limit_reached(self, key: RunKey) -> None:
         run = self._ledger.get(*key)

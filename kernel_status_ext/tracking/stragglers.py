@@ -89,8 +89,9 @@ class Stragglers:
                 if run.generation is None and run.origin is Origin.WEBSOCKET:
                     # It waited in zmq: if the present process does not have it by now, none will.
                     self._ledger.sent(*run.key)
-        left = [each for each in runs if _seems_left(each, kernel)]
-        desk = self._desk_of(kernel_id) if left else None
+        desk = self._desk_of(kernel_id)
+        left = [] if desk is None else [each for each in runs if _seems_left(each, kernel, desk)]
+        desk = desk if left else None
         if desk is None or not desk.has_been_quiet_for(QUIET):
             self._forget(kernel_id)
             return
@@ -111,8 +112,7 @@ class Stragglers:
             del self._cases[key]
             self._end(kernel, case.runs)
         elif not case.is_asked:
-            case.is_asked = True
-            desk.ask(subshell, case.answered)
+            case.is_asked = desk.ask(subshell, case.answered)
 
     def _end(self, kernel: Kernel, left: frozenset[str]) -> None:
         now = self._tracker.now()
@@ -125,12 +125,12 @@ class Stragglers:
                 self._ledger.feed(*run.key, ShellMovedOn(run.generation, now))
 
 
-def _seems_left(run: Run, kernel: Kernel) -> bool:
+def _seems_left(run: Run, kernel: Kernel, desk: Desk) -> bool:
     """Tell whether what is known of a run and what its kernel does do not fit together.
 
     Either nothing runs, or what does came after it in its shell, which has answered it already.
     """
-    if run.generation != kernel.generation:
+    if run.generation != kernel.generation or desk.holds(run.subshell, run.run_id):
         return False
     others = [each for each in kernel.requests if each.msg_id != run.run_id]
     if run.answer is not None:

@@ -32,6 +32,7 @@ from support.run_dialogues import (
     refused,
     sent,
     server_ended,
+    skipped,
     told,
     worker_ended,
 )
@@ -55,7 +56,9 @@ ANSWERS = st.sampled_from([RunStatus.OK, ERROR, ABORTED])
 BY = st.sampled_from([None, *RequestedBy])
 NEWS = st.one_of(
     st.sampled_from([sent(), began(), published(), published(None, None), failed(), idle()]),
-    st.sampled_from([missed(), moved_on(), asked(), told(), limit(), ignored(), refused()]),
+    st.sampled_from(
+        [missed(), moved_on(), asked(), told(), limit(), ignored(), refused(), skipped()]
+    ),
     st.sampled_from([idle(), began(), server_ended()]),
     st.builds(answer, ANSWERS, st.sampled_from([None, INTERRUPTED]), st.sampled_from([None, 3])),
     BY.map(worker_ended),

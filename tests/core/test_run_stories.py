@@ -28,6 +28,7 @@ from support.run_dialogues import (
     sent,
     sent_run,
     server_ended,
+    skipped,
     tell_run,
     told,
     worker_ended,
@@ -285,6 +286,14 @@ def test_a_run_that_cannot_be_sent_is_refused() -> None:
     (run,) = tell_run(refused())
     assert (run.status, run.reason, run.generation) == (ABORTED, "The kernel is dead.", None)
     assert seconds(run) == (None, 1)
+
+
+def test_a_run_that_was_held_back_behind_one_that_failed_is_skipped() -> None:
+    """As the kernel would have done that had it in its queue; one that runs is not held back."""
+    skipped_one = sent_run(skipped())
+    assert (skipped_one.status, skipped_one.reason) == (RunStatus.ABORTED, SKIPPED)
+    assert skipped_one.started_at is None
+    assert sent_run(began(), skipped()).status is RunStatus.RUNNING
 
 
 def test_a_run_that_was_sent_is_not_refused() -> None:

@@ -32,6 +32,7 @@ from support.run_dialogues import (
     sent,
     sent_run,
     server_ended,
+    skipped,
     tell_run,
     told,
     worker_ended,
@@ -147,6 +148,7 @@ NEWS: dict[str, RunNews] = {
     "EndRequested": end_requested(RequestedBy.CULL),
     "WorkerEnded": worker_ended(),
     "RunRefused": refused(),
+    "RunSkipped": skipped(),
     "ServerEnded": server_ended(),
 }
 

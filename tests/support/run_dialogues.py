@@ -28,6 +28,7 @@ from kernel_status_ext.core.run import (
     RunEvent,
     RunRefused,
     RunSent,
+    RunSkipped,
     ServerEnded,
     ShellMovedOn,
     WorkerEnded,
@@ -146,6 +147,11 @@ def end_requested(by: RequestedBy = RequestedBy.RESTART) -> RunNews:
 def refused(reason: str = "The kernel is dead.") -> RunNews:
     """It will never be sent."""
     return RunNews(RunRefused, {"reason": reason})
+
+
+def skipped() -> RunNews:
+    """A run before it failed while it was held back."""
+    return RunNews(RunSkipped)
 
 
 def server_ended() -> RunNews:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -18,6 +19,39 @@ from .dialogues import BIRTH, CONNECTED, News
 
 LOG = logging.getLogger("run_world")
 SHELL_NEWS = (RequestBegan, RequestEnded, ShellAnswered)
+
+
+class Loop:
+    """A loop that does what it is given to do when a test says so."""
+
+    def __init__(self) -> None:
+        self.calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
+        self.due: list[Callable[[], None]] = []
+
+    def add_callback(self, call: Callable[..., None], *args: Any) -> None:
+        """Take something to do in the next turn."""
+        self.calls.append((call, args))
+
+    def call_later(self, _delay: float, call: Callable[[], None]) -> Callable[[], None]:
+        """Take something to do when time has passed."""
+        self.due.append(call)
+        return call
+
+    def remove_timeout(self, call: Callable[[], None]) -> None:
+        """Forget something that was to be done later."""
+        self.due.remove(call)
+
+    def turn(self) -> None:
+        """Do what is to be done, and what that brings."""
+        while self.calls:
+            call, args = self.calls.pop(0)
+            call(*args)
+
+    def pass_time(self) -> None:
+        """Let the time come for what is due now."""
+        due, self.due = self.due, []
+        for call in due:
+            call()
 
 
 class World:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterator
 from types import SimpleNamespace
-from typing import Any
 
 import pytest
 from support.dialogues import (
@@ -20,12 +19,13 @@ from support.dialogues import (
     started,
 )
 from support.run_dialogues import INTERRUPTED
-from support.run_world import LOG, World
+from support.run_world import LOG, Loop, World
 
 from kernel_status_ext.core.answers import MAX_RUNS
 from kernel_status_ext.core.routing import Sender
 from kernel_status_ext.core.run import FailurePublished, Origin, RunAnswered
 from kernel_status_ext.core.run_messages import Output
+from kernel_status_ext.core.runs import SKIPPED
 from kernel_status_ext.core.words import RequestedBy, RunStatus
 from kernel_status_ext.tracking import errands, timers
 from kernel_status_ext.tracking.desk import Order
@@ -35,23 +35,6 @@ NEW = "new"
 """A kernel whose process was started and has not answered yet."""
 
 
-class Later:
-    """A loop that does what it is given to do when a test says so, and in which no time passes."""
-
-    def __init__(self) -> None:
-        self.calls: list[tuple[Callable[..., None], tuple[Any, ...]]] = []
-
-    def add_callback(self, call: Callable[..., None], *args: Any) -> None:
-        """Take something to do."""
-        self.calls.append((call, args))
-
-    def turn(self) -> None:
-        """Do all of it."""
-        calls, self.calls = self.calls, []
-        for call, args in calls:
-            call(*args)
-
-
 class Counter:
     """A desk that keeps what it is to send, and hears what a test has it hear."""
 
@@ -59,6 +42,8 @@ class Counter:
         self.sender = Sender()
         self.taken: list[str] = []
         self.done_with: list[str] = []
+        self.held: list[str] = []
+        self.is_ending = False
         self.hears_all = True
         self.unheard: Callable[[], object] = lambda: None
 
@@ -66,9 +51,14 @@ class Counter:
         """Send an order."""
         self.taken.append(order.run_id)
 
-    def done(self, run_id: str) -> None:
+    def done(self, _subshell: str, run_id: str, *, is_ending: bool) -> None:
         """Listen no more."""
         self.done_with.append(run_id)
+        self.is_ending = is_ending
+
+    def held_back(self, _subshell: str) -> list[str]:
+        """Name what was not sent yet."""
+        return [each for each in self.held if each not in self.done_with]
 
     def catch_up(self) -> bool:
         """Hear at once what was not heard yet."""
@@ -80,7 +70,7 @@ class Scene:
     """A kernel that is connected, one that comes up, and runs that are sent to them."""
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
-        self.loop = Later()
+        self.loop = Loop()
         current = SimpleNamespace(current=lambda: self.loop)
         monkeypatch.setattr(errands, "IOLoop", current)
         monkeypatch.setattr(timers, "IOLoop", current)
@@ -95,11 +85,11 @@ class Scene:
     async def _interrupt(self, kernel_id: str) -> None:
         self.interrupted.append(kernel_id)
 
-    def submit(self, *run_ids: str, kernel: str = "k") -> None:
+    def submit(self, *run_ids: str, kernel: str = "k", **content: object) -> None:
         """Have runs of ours sent, or wait."""
         for run_id in run_ids:
             run = self.world.ledger.new(run_id, self.world.kernel(kernel), Origin.API)
-            self.errands.submit(run, Order(run_id, {}, {}), self.put.append)
+            self.errands.submit(run, Order(run_id, content, {}), self.put.append)
 
     def interrupt(self, run_id: str) -> None:
         """Interrupt a run; raises as `Errands.interrupt` does."""
@@ -157,6 +147,69 @@ def test_what_waits_for_another_kernel_waits(scene: Scene) -> None:
     scene.submit("b")
     scene.loop.turn()
     assert scene.desk.taken == ["b"]
+
+
+def test_what_has_waited_is_sent_in_turns(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However many there are, others have their turn between; what comes goes behind them."""
+    scene.submit("a", "b", "c", kernel=NEW)
+    scene.world.tell(answered(), name=NEW)
+    seconds = iter(range(100))
+    monkeypatch.setattr(errands, "time", SimpleNamespace(monotonic=lambda: next(seconds)))
+    monkeypatch.setattr(errands, "TURN_LASTS", 1.5)
+    (call, args), scene.loop.calls = scene.loop.calls[0], []
+    call(*args)
+    assert scene.desk.taken == ["a"]
+    scene.submit("d", kernel=NEW)
+    scene.loop.turn()
+    assert scene.desk.taken == ["a", "b", "c", "d"]
+
+
+def test_what_was_refused_while_it_waited_is_not_sent(scene: Scene) -> None:
+    """Its kernel was dead meanwhile: it is over, and no later process is given it."""
+    scene.submit("a", kernel=NEW)
+    scene.world.tell(exited(1), name=NEW)
+    assert scene.world.run("a", NEW).status is RunStatus.ABORTED
+    scene.world.tell(restart(), started(), answered(), name=NEW)
+    scene.submit("b", kernel=NEW)
+    scene.loop.turn()
+    assert scene.desk.taken == ["b"]
+
+
+# -- runs that are held back
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_a_failure_stops_those_that_are_held_back(scene: Scene, *, stops: bool) -> None:
+    """As a kernel skips what is in its queue, and only where that was asked for."""
+    scene.submit("a", "b", "c", stop_on_error=stops)
+    scene.desk.held = ["b", "c"]
+    scene.world.tell(began("a", is_run=True), ended("a", is_run=True))
+    scene.world.answer("a", RunStatus.ERROR)
+    assert scene.world.run("a").status is RunStatus.ERROR
+    expected = RunStatus.ABORTED if stops else RunStatus.QUEUED
+    assert [scene.world.run(each).status for each in "bc"] == [expected] * 2
+    assert [scene.world.run(each).reason for each in "bc"] == [SKIPPED if stops else ""] * 2
+
+
+def test_what_the_kernel_skips_stops_those_behind_it(scene: Scene) -> None:
+    """A notebook's cell failed: had the kernel had them all, it would have skipped them all."""
+    scene.submit("a", "b")
+    scene.desk.held = ["b"]
+    scene.world.answer("a", RunStatus.ABORTED)
+    scene.world.tell(ended("a", is_run=True))
+    assert [scene.world.run(each).reason for each in "ab"] == [SKIPPED] * 2
+
+
+def test_a_process_that_is_to_end_is_sent_no_more(scene: Scene) -> None:
+    """Jupyter interrupts what runs before a restart: what is behind it ends with the process."""
+    scene.submit("a", "b")
+    scene.desk.held = ["b"]
+    scene.world.tell(began("a", is_run=True), restart(), ended("a", is_run=True))
+    scene.world.answer("a", RunStatus.ERROR)
+    assert scene.desk.is_ending
+    assert scene.world.run("b").status is RunStatus.QUEUED
+    scene.world.tell(exited(0))
+    assert scene.world.run("b").reason == scene.world.run("a").reason
 
 
 # -- interrupts

@@ -45,7 +45,8 @@ class Shells:
     """A desk whose kernel is quiet or not, and whose shells answer when they are told to."""
 
     def __init__(self) -> None:
-        self.is_quiet = True
+        self.is_quiet = self.takes_questions = True
+        self.held: set[str] = set()
         self.asked: list[str] = []
         self._open: dict[str, Callable[[], None]] = {}
 
@@ -54,10 +55,16 @@ class Shells:
         assert seconds > 0
         return self.is_quiet
 
-    def ask(self, subshell: str, on_answer: Callable[[], None]) -> None:
+    def holds(self, _subshell: str, run_id: str) -> bool:
+        """Whether it was not sent yet."""
+        return run_id in self.held
+
+    def ask(self, subshell: str, on_answer: Callable[[], None]) -> bool:
         """Note a question."""
         self.asked.append(subshell)
-        self._open[subshell] = on_answer
+        if self.takes_questions:
+            self._open[subshell] = on_answer
+        return self.takes_questions
 
     def answer(self, subshell: str = "") -> None:
         """Answer the question that is open."""
@@ -315,3 +322,27 @@ def test_nobody_looks_when_nothing_runs(scene: Scene) -> None:
     assert len(scene.loop.due) == 1
     scene.stragglers.close()
     assert scene.loop.due == []
+
+
+def test_what_was_not_sent_yet_is_not_left_behind(scene: Scene) -> None:
+    """The desk holds it back until the one before it is done."""
+    scene.world.send("a", "b")
+    scene.shells.held = {"b"}
+    scene.look()
+    scene.look()
+    for _ in range(ANSWERS):
+        scene.shells.answer()
+        scene.look()
+    assert scene.world.run("a").status is ABORTED
+    assert scene.world.run("b").status is QUEUED
+
+
+def test_a_shell_that_could_not_be_asked_is_asked_again(scene: Scene) -> None:
+    """The socket refused the question, so no answer to it will come."""
+    scene.world.send("a")
+    scene.shells.takes_questions = False
+    scene.look(3)
+    assert scene.shells.asked == ["", ""]
+    scene.shells.takes_questions = True
+    scene.look()
+    scene.shells.answer()
