@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from . import last_words
@@ -132,12 +133,20 @@ def explain_end(
         return _explain_hearsay(ended, number, when, answered=answered)
     if number is not None:
         early = "" if answered else ", before it was ready"
-        return _explain_signal(ended, signal_name(number), when + early, remains)
+        account = _explain_signal(ended, signal_name(number), when + early, remains)
+        return account if answered else _without_a_cell(account)
     if not answered:
         return _explain_start(ended.code, when, remains)
     return _explain_code(ended.code, when, remains)
 
 
+def _without_a_cell(account: Account) -> Account:
+    """Advise nothing about cells where none was ever run."""
+    about_a_cell = any(word in account.hint for word in ("last cell", "a cell runs"))
+    return replace(account, hint=IN_A_TERMINAL) if about_a_cell else account
+
+
+IN_A_TERMINAL = "run its command in a terminal"
 ASK_ITS_PROVISIONER = "look where its provisioner runs kernels"
 
 
@@ -230,7 +239,7 @@ def _allowed(words: LastWords | None, remains: Remains) -> tuple[str, str]:
 
 def _look(remains: Remains) -> str:
     if not remains.captured:
-        return "its last words are in the server's log"
+        return "its stderr was not kept: see the server's log, or ask its provisioner"
     if remains.stderr:
         return "its stderr says no more: run its command in a terminal"
     return "it wrote nothing to stderr: run its command in a terminal"
@@ -340,16 +349,32 @@ _LAUNCH_HINTS: dict[Cause, str] = {
     Cause.PERMISSION_DENIED: "make the command of its kernelspec executable for this user",
     Cause.PROVISIONER_FAILED: "see the server's log for what its provisioner says",
     Cause.LAUNCH_FAILED: "see the server's log for the whole story",
+    Cause.INVALID_KERNELSPEC: "mend its kernel.json: an object with a list of texts as `argv`",
 }
 
+_TROUBLES: dict[int | None, str] = {
+    errno.ENOENT: "make what is named there, or find out who removes it",
+    errno.EACCES: "give this user the right to it",
+    errno.ENOSPC: "make room on that disk",
+    errno.EDQUOT: "make room on that disk, or ask for a larger quota",
+    errno.EROFS: "have it written elsewhere: that disk is read-only",
+    errno.ENOEXEC: "its command is no program for this machine; a script needs a #! line",
+    errno.EMFILE: "the server's limit of open files is reached: raise it (ulimit -n)",
+    errno.ENFILE: "this machine's limit of open files is reached: raise it",
+    errno.EAGAIN: "no further process is allowed: end some, or raise the limit (ulimit -u)",
+    errno.ENOMEM: "there is no memory for another process: end some",
+}
+"""What to do where the system refuses something, by its number."""
 
-def explain_launch(cause: Cause, kernel_name: str, detail: str) -> str:
+
+def explain_launch(cause: Cause, kernel_name: str, detail: str, number: int | None = None) -> str:
     """Word a launch that failed.
 
     Args:
         cause: One of the causes of "never launched".
         kernel_name: The kernelspec's name.
         detail: What the launcher said, on one line.
+        number: The system's (``errno``), where it refused something.
 
     Returns:
         One sentence that names the kernelspec, what was missing and the next step.
@@ -362,5 +387,7 @@ def explain_launch(cause: Cause, kernel_name: str, detail: str) -> str:
         Cause.PERMISSION_DENIED: (
             f"The command of kernelspec {kernel_name!r} may not be run ({detail})"
         ),
+        Cause.INVALID_KERNELSPEC: f"The kernelspec {kernel_name!r} cannot be used ({detail})",
     }.get(cause, f"The kernel {kernel_name!r} could not be launched ({detail})")
-    return sentence(what, _LAUNCH_HINTS[cause])
+    hint = _LAUNCH_HINTS[cause]
+    return sentence(what, _TROUBLES.get(number, hint) if cause is Cause.LAUNCH_FAILED else hint)

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import sys
 from typing import Any
 
 from jupyter_client.kernelspec import NoSuchKernel
 from tornado import web
+from traitlets import TraitError
 
 from ..core.causes import explain_launch
 from ..core.errors import KernelLaunchError
@@ -49,31 +53,51 @@ def explain(manager: Any, error: BaseException) -> tuple[Cause, str]:
         return error.cause, error.sentence
     cause = _cause(manager, error)
     detail = " ".join(str(error).split()) or type(error).__name__
-    return cause, explain_launch(cause, manager.kernel_name, detail)
+    return cause, explain_launch(cause, manager.kernel_name, detail, getattr(error, "errno", None))
 
 
 def _cause(manager: Any, error: BaseException) -> Cause:
-    for kind, cause in _CAUSES.items():
-        if isinstance(error, kind):
-            return Cause.LAUNCH_FAILED if _is_about_folder(manager, error) else cause
+    if isinstance(error, NoSuchKernel):
+        return Cause.KERNELSPEC_NOT_FOUND
+    if not _is_usable(manager):
+        return Cause.INVALID_KERNELSPEC
     # jupyter_client 8.10, KernelManager._async_pre_start_kernel makes the provisioner, and its
     # factory raises ModuleNotFoundError for one that is not registered.
     if manager.provisioner is None:
         missing = isinstance(error, ModuleNotFoundError)
         return Cause.PROVISIONER_FAILED if missing else Cause.LAUNCH_FAILED
     module = type(manager.provisioner).__module__
-    is_local = module == "jupyter_client.provisioning.local_provisioner"
-    return Cause.LAUNCH_FAILED if is_local else Cause.PROVISIONER_FAILED
+    if module != "jupyter_client.provisioning.local_provisioner":
+        return Cause.PROVISIONER_FAILED
+    about_command = isinstance(error, OSError) and _is_about_command(manager, error)
+    return _CAUSES.get(type(error), Cause.LAUNCH_FAILED) if about_command else Cause.LAUNCH_FAILED
 
 
-def _is_about_folder(manager: Any, error: BaseException) -> bool:
-    # Popen raises FileNotFoundError for a missing working directory, too.
-    folder = (manager._launch_args or {}).get("cwd")
-    return folder is not None and getattr(error, "filename", None) == folder
+def _is_usable(manager: Any) -> bool:
+    """Tell whether a kernelspec can be read and has a command."""
+    try:
+        argv = manager.kernel_spec_manager.get_kernel_spec(manager.kernel_name).argv
+    except (AttributeError, TraitError, TypeError, ValueError):
+        # What jupyter_client 8.10, KernelSpec.from_resource_dir, makes of a broken kernel.json.
+        return False
+    except NoSuchKernel:
+        return True
+    return bool(argv) and all(isinstance(each, str) for each in argv)
+
+
+def _is_about_command(manager: Any, error: OSError) -> bool:
+    """Tell whether it is the command that is missing or may not be run.
+
+    A missing working or runtime folder raises the same exceptions. Popen names the program, and
+    a script that is there also where the interpreter of its first line is missing.
+    """
+    program = manager.kernel_spec.argv[0]
+    named = error.filename in (program, os.path.expanduser(program), sys.executable)  # noqa: PTH111
+    is_there = isinstance(error, FileNotFoundError) and shutil.which(str(error.filename))
+    return named and not is_there
 
 
 _CAUSES: dict[type[BaseException], Cause] = {
-    NoSuchKernel: Cause.KERNELSPEC_NOT_FOUND,
     FileNotFoundError: Cause.EXECUTABLE_NOT_FOUND,
     PermissionError: Cause.PERMISSION_DENIED,
 }

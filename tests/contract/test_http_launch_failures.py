@@ -75,6 +75,44 @@ def test_failed_start_leaves_no_file(server: Server, failure: str) -> None:
     assert server.running_gauge(name) == 0
 
 
+@pytest.mark.parametrize(
+    "text",
+    ["{not json", "[1]", "null", '{"display_name": "x"}', '{"argv": [], "language": "x"}'],
+)
+def test_a_kernelspec_that_cannot_be_used(pending: Server, text: str) -> None:
+    """A broken kernel.json is told as that, whatever it is broken by."""
+    name = pending.fake()
+    (pending.data / "kernels" / name / "kernel.json").write_text(text)
+    answer = pending.post("api/kernels", {"name": name}, expect=201)
+    status = pending.until_dead(answer["id"], timeout=20)
+    assert status["cause"] == "InvalidKernelspec"
+    assert f"The kernelspec {name!r} cannot be used" in status["reason"]
+    assert "kernel.json" in status["reason"]
+    pending.delete(answer["id"])
+
+
+def test_what_is_no_missing_command_is_not_told_as_one() -> None:
+    """A missing runtime folder, a script without its interpreter, a text that is no program."""
+    with Server() as server:
+        script = server.script("no-interpreter", "exit 1")
+        script.write_text("#!/nowhere/to/be/found/sh\nexit 1\n")
+        told = server.post("api/kernels", {"name": server.spec("odd", [str(script)])}, expect=500)
+        assert told["reason"] == "LaunchFailed"
+        assert "was not found" not in told["message"]
+        script.write_text("exit 1\n")
+        told = server.post("api/kernels", {"name": server.spec("odd2", [str(script)])}, expect=500)
+        assert told["reason"] == "LaunchFailed"
+        assert "no program for this machine" in told["message"]
+        name = server.fake()
+        folder = server.runtime
+        folder.rename(folder.with_name("moved away"))
+        told = server.post("api/kernels", {"name": name}, expect=500)
+        folder.with_name("moved away").rename(folder)
+        assert told["reason"] == "LaunchFailed"
+        assert str(folder) in told["message"]
+        assert "command" not in told["message"]
+
+
 def test_pending_kernel_answers_starting_at_once(pending: Server) -> None:
     """With pending kernels the POST answers 201 and `starting` before there is a process."""
     answer = pending.post("api/kernels", {"name": pending.fake()}, expect=201)

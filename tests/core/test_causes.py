@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import errno
 import re
 import signal
 
@@ -48,6 +49,7 @@ NEVER_LAUNCHED = {
     Cause.PERMISSION_DENIED,
     Cause.LAUNCH_FAILED,
     Cause.PROVISIONER_FAILED,
+    Cause.INVALID_KERNELSPEC,
 }
 
 HERE = [name for name in NAMED if hasattr(signal, name)]
@@ -249,6 +251,23 @@ def test_a_launch_that_failed_names_its_kernelspec(cause: Cause) -> None:
     assert told.endswith(".")
     assert "/opt/x" in told or cause is Cause.KERNELSPEC_NOT_FOUND
     assert told != explain_launch(cause, "other", "no /opt/x")
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EMFILE, errno.ENOEXEC, errno.ENOENT])
+def test_what_the_system_refused_has_a_next_step_of_its_own(number: int) -> None:
+    """A full disk is not helped by a log, nor a program of another machine by more files."""
+    told = explain_launch(Cause.LAUNCH_FAILED, "mykernel", "detail", number)
+    assert "server's log" not in told
+    assert told != explain_launch(Cause.LAUNCH_FAILED, "mykernel", "detail", errno.EAGAIN)
+    missing = explain_launch(Cause.EXECUTABLE_NOT_FOUND, "mykernel", "detail", number)
+    assert missing == explain_launch(Cause.EXECUTABLE_NOT_FOUND, "mykernel", "detail")
+
+
+@pytest.mark.parametrize("name", HERE)
+def test_no_cell_is_blamed_where_none_was_run(name: str) -> None:
+    """A process that never answered has run no cell."""
+    account = explain_end(Exit(None, int(getattr(signal, name))), 1, answered=False)
+    assert not re.search(r"\bcell\b", account.hint)
 
 
 def test_launch_failures_are_told_apart() -> None:
