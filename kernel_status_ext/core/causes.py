@@ -114,7 +114,12 @@ def signal_name(number: int) -> str:
 
 
 def explain_end(
-    ended: Exit, lived: float | None, *, answered: bool, remains: Remains = NOTHING_FOUND
+    ended: Exit,
+    lived: float | None,
+    *,
+    answered: bool,
+    at_work: bool = True,
+    remains: Remains = NOTHING_FOUND,
 ) -> Account:
     """Word an end that nobody asked for.
 
@@ -122,6 +127,7 @@ def explain_end(
         ended: How the process ended.
         lived: Its age in seconds, None where not known.
         answered: Whether it ever answered.
+        at_work: Whether it is known to have run something.
         remains: What was found of it.
 
     Returns:
@@ -134,16 +140,25 @@ def explain_end(
     if number is not None:
         early = "" if answered else ", before it was ready"
         account = _explain_signal(ended, signal_name(number), when + early, remains)
-        return account if answered else _without_a_cell(account)
+        return account if answered and at_work else _without_a_cell(account, answered=answered)
     if not answered:
         return _explain_start(ended.code, when, remains)
-    return _explain_code(ended.code, when, remains)
+    account = _explain_code(ended.code, when, remains)
+    return account if at_work else _without_a_cell(account, answered=True)
 
 
-def _without_a_cell(account: Account) -> Account:
-    """Advise nothing about cells where none was ever run."""
-    about_a_cell = any(word in account.hint for word in ("last cell", "a cell runs"))
-    return replace(account, hint=IN_A_TERMINAL) if about_a_cell else account
+def _without_a_cell(account: Account, *, answered: bool) -> Account:
+    """Advise nothing about cells where none was run."""
+    about_a_cell = any(word in account.hint for word in ("cell", AT_WHAT_IT_RAN))
+    hint = NOTHING_RAN if answered else IN_A_TERMINAL
+    return replace(account, hint=hint) if about_a_cell else account
+
+
+NOTHING_RAN = (
+    "nothing ran in it that we know of: look at its threads and startup files, and at clients that "
+    "may have ended it"
+)
+AT_WHAT_IT_RAN = "look at what it ran last"
 
 
 IN_A_TERMINAL = "run its command in a terminal"
@@ -219,7 +234,8 @@ def _explain_code(code: int | None, when: str, remains: Remains) -> Account:
         hint = "a cell or a library ended it, exit() for example"
         return Account(Cause.EXITED, happened, hint)
     said, hint = _allowed(last_words.of_a_life(remains.stderr), remains)
-    return Account(Cause.ERROR, f"{happened}: {said}" if said else happened, hint or _look(remains))
+    told = f"{happened}: {said}" if said else happened
+    return Account(Cause.ERROR, told, hint or _look(remains, AT_WHAT_IT_RAN))
 
 
 def _exited(code: int | None, when: str) -> str:
@@ -237,12 +253,12 @@ def _allowed(words: LastWords | None, remains: Remains) -> tuple[str, str]:
     return words.plain, words.plain_hint
 
 
-def _look(remains: Remains) -> str:
+def _look(remains: Remains, where: str = IN_A_TERMINAL) -> str:
     if not remains.captured:
         return "its stderr was not kept: see the server's log, or ask its provisioner"
     if remains.stderr:
-        return "its stderr says no more: run its command in a terminal"
-    return "it wrote nothing to stderr: run its command in a terminal"
+        return f"its stderr says no more: {where}"
+    return f"it wrote nothing to stderr: {where}"
 
 
 _UNITS = ("bytes", "KiB", "MiB", "GiB", "TiB")

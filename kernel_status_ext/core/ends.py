@@ -27,7 +27,11 @@ def exited(kernel: Kernel, event: ProcessExited) -> Step:
     if kernel.requested_by is not None:
         return _ended_on_request(kernel, event, kernel.requested_by)
     account = causes.explain_end(
-        event.exit, _lived(kernel, event), answered=kernel.answered, remains=event.remains
+        event.exit,
+        _lived(kernel, event),
+        answered=kernel.answered,
+        at_work=bool(kernel.requests or kernel.sent),
+        remains=event.remains,
     )
     termination = _termination(kernel, event, account)
     if event.restarter:

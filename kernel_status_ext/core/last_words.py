@@ -260,6 +260,7 @@ _TRACEBACK = "Traceback (most recent call last)"
 
 _NOISE = re.compile(
     r"without encryption|^\s*$|^\d+\.\d+s - |NOTE: When using the `ipython kernel`"
+    r"|^\s*(?:hint|cause|Caused by|note): |^Try [`'\"]|^usage: "
     r"|^Execution halted|^Node\.js v|^\s+(?:from|at) \S|^note: run with `RUST_"
 )
 """What healthy kernels write, too: ipykernel's warning of TCP, the debugger's of frozen modules."""

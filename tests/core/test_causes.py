@@ -270,6 +270,17 @@ def test_no_cell_is_blamed_where_none_was_run(name: str) -> None:
     assert not re.search(r"\bcell\b", account.hint)
 
 
+@pytest.mark.parametrize("ended", [Exit(0), Exit(3), *(Exit(None, n) for n in (6, 8, 11))], ids=str)
+def test_no_cell_is_blamed_where_nothing_was_running(ended: Exit) -> None:
+    """A thread, a startup file or another client has ended it."""
+    account = explain_end(ended, 1, answered=True, at_work=False, remains=Remains(captured=True))
+    assert not re.search(r"\bcell\b|ran last", account.hint)
+    assert "nothing ran in it that we know of" in account.hint
+    at_work = explain_end(ended, 1, answered=True, remains=Remains(captured=True))
+    assert re.search(r"\bcell\b|ran last", at_work.hint)
+    assert "terminal" not in at_work.hint
+
+
 def test_launch_failures_are_told_apart() -> None:
     """No two causes of "never launched" have the same sentence."""
     told = {explain_launch(cause, "mykernel", "detail") for cause in NEVER_LAUNCHED}

@@ -721,6 +721,28 @@ def test_what_is_no_stack_of_a_crash(text: str) -> None:
     assert of_a_crash(text) is None
 
 
+@pytest.mark.parametrize(
+    ("text", "quoted"),
+    [
+        (
+            "error: Failed to spawn: `night`\n  cause: No such file or directory (os error 2)\n",
+            "Failed to spawn: `night`",
+        ),
+        (
+            "unknown option --night\nusage: python [option] ...\nTry `python -h' for more.\n",
+            "unknown option --night",
+        ),
+        ("error: no Python\n\nhint: look elsewhere\n", "error: no Python"),
+    ],
+    ids=["uv run", "python", "a hint"],
+)
+def test_what_only_comes_with_the_line_that_says_why_is_not_quoted(text: str, quoted: str) -> None:
+    """Real words of uv and of Python: a cause of the cause, a usage, a hint."""
+    told = of_a_start(text)
+    assert told is not None
+    assert quoted in told.quote
+
+
 NATIVE = {
     "OMP": "OMP: Error #15: Initializing libomp.so, but found libiomp5.so already initialized.",
     "OMP, another": "OMP: Error #179: Function Can't open SHM2 failed:",
