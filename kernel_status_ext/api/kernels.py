@@ -7,21 +7,55 @@ import json
 from http import HTTPStatus
 from typing import Any, NoReturn
 
+from jupyter_client.jsonutil import json_default
 from jupyter_core.utils import ensure_async
 from jupyter_server.auth.decorator import authorized
+from jupyter_server.services.kernels.handlers import MainKernelHandler
+from jupyter_server.utils import url_escape, url_path_join
 from tornado import web
 
 from .. import views
 from ..core.errors import (
     KernelLaunchError,
+    KernelNotOursError,
     KernelStateTimeout,
     KernelStateUnreachable,
     RevisionUnknown,
 )
 from ..core.model import Kernel
-from ..core.requests import Action, refusal
+from ..core.requests import Action, refusal, start_fault
 from ..core.targets import Target, read_target
+from ..core.words import Status
 from .handlers import RESOURCE, KernelHandler, WatchingHandler
+
+
+class KernelsHandler(KernelHandler, MainKernelHandler):
+    """``/api/kernels``: the list as upstream makes it, and a start that says what it cannot take.
+
+    jupyter_server 2.21, MainKernelHandler.post fails on a body that is no object or has wrong
+    types, and starts a kernel under an id that its own routes do not match.
+    """
+
+    @web.authenticated
+    @authorized(action="write", resource=RESOURCE)
+    async def post(self) -> None:
+        """Start a kernel, or say what is wrong with the wish."""
+        wish = self.get_json_body()
+        fault = start_fault(wish)
+        if fault:
+            self.refuse(HTTPStatus.BAD_REQUEST, fault, "bad request")
+        manager: Any = self.kernel_manager
+        wish = {"name": manager.default_kernel_name, **(wish or {})}
+        kernel_id: str = await ensure_async(
+            manager.start_kernel(
+                kernel_name=wish["name"], path=wish.get("path"), kernel_id=wish.get("kernel_id")
+            )
+        )
+        model = await ensure_async(manager.kernel_model(kernel_id))
+        place = url_path_join(self.base_url, "api", "kernels", url_escape(kernel_id))
+        self.set_header("Location", place)
+        self.set_status(HTTPStatus.CREATED)
+        self.finish(json.dumps(model, default=json_default))
 
 
 class StatusHandler(WatchingHandler):
@@ -101,6 +135,9 @@ class WaitHandler(WatchingHandler):
         return bool(self.get_query_arguments(name))
 
 
+EXCEPTION = "Exception restarting kernel"
+"""What jupyter_server 2.21, KernelActionHandler.post answers to a failure that nobody foresaw."""
+
 UNAVAILABLE = HTTPStatus.SERVICE_UNAVAILABLE
 
 ELSEWHERE = (HTTPStatus.FORBIDDEN, HTTPStatus.NOT_FOUND, HTTPStatus.CONFLICT)
@@ -134,6 +171,8 @@ class ActionHandler(KernelHandler):
             if error.status_code == HTTPStatus.NOT_FOUND and kernel.reported is None:
                 # It was removed while this waited for its turn.
                 self.refuse_unknown(kernel_id)
+            if kernel.reported is None:
+                raise
             # jupyter_server 2.21, gateway_request: the server where the kernel runs refused.
             self._refuse_from_elsewhere(kernel, action, error)
 
@@ -161,10 +200,17 @@ class ActionHandler(KernelHandler):
         try:
             await ensure_async(self.manager.restart_kernel(kernel_id))
         except KernelLaunchError as error:
+            if self.known(kernel_id).status is not Status.DEAD:
+                # It was not the launch that failed.
+                raise web.HTTPError(500, EXCEPTION) from error
             self.log.warning("Kernel %s could not be restarted: %s", kernel_id, error)
-        except RuntimeError as error:
-            # jupyter_client 8.10 for a kernel that somebody else started.
+        except KernelNotOursError as error:
             kernel = self.known(kernel_id)
             self.refuse(HTTPStatus.CONFLICT, str(error), f"kernel is {kernel.status}", kernel)
+        except web.HTTPError:
+            raise
+        except Exception as error:
+            # A boundary, as in upstream's KernelActionHandler: nobody foresaw it.
+            raise web.HTTPError(500, EXCEPTION) from error
         model = await ensure_async(self.manager.kernel_model(kernel_id))
         self.finish(json.dumps(model))

@@ -9,7 +9,7 @@ from ..tracking.inspection import Inspector
 from .execute import KernelRunsHandler
 from .handlers import ID, RUN
 from .inspect import InspectHandler
-from .kernels import ActionHandler, HistoryHandler, StatusHandler, WaitHandler
+from .kernels import ActionHandler, HistoryHandler, KernelsHandler, StatusHandler, WaitHandler
 from .openapi import DocumentHandler
 from .page import PageHandler
 from .runs import (
@@ -47,6 +47,7 @@ def routes(parts: Parts) -> list[tuple[Any, ...]]:
     records = {"records": parts.records}
     return [
         (r"/kernel-status", PageHandler),
+        (r"/api/kernels", KernelsHandler),
         (r"/api/kernels/watch", WatchHandler, watchers),
         (r"/api/kernels/inspect", InspectHandler, inspector),
         (r"/api/kernels/openapi\.json", DocumentHandler),

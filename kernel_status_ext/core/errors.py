@@ -4,6 +4,8 @@ LookupError
  └── RevisionUnknown
 TimeoutError
  └── KernelStateTimeout
+RuntimeError
+ └── KernelNotOursError
 Exception
  ├── KernelLaunchError
  └── KernelStateUnreachable
@@ -65,6 +67,10 @@ class KernelLaunchError(Exception):
 
     cause: Cause
     sentence: str
+
+
+class KernelNotOursError(RuntimeError):
+    """Somebody else started the kernel, so it cannot be restarted here."""
 
 
 class RevisionUnknown(LookupError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from .run import Origin, Run
@@ -19,16 +20,10 @@ class Action(Word):
     RUN = "run"
 
 
-_COMING = "wait until it is connected, or restart it"
-_IN_BETWEEN = "wait until it is connected"
 _LEAVING = "start another one"
 
 REFUSED: dict[Action, dict[Status, str]] = {
     Action.INTERRUPT: {
-        Status.STARTING: "wait until it is connected, or shut it down",
-        Status.CONNECTING: _COMING,
-        Status.RESTARTING: _IN_BETWEEN,
-        Status.AUTORESTARTING: _IN_BETWEEN,
         Status.TERMINATING: _LEAVING,
         Status.DEAD: "restart it",
     },
@@ -43,6 +38,10 @@ REFUSED: dict[Action, dict[Status, str]] = {
     },
 }
 
+NOTHING_RUNS_YET = frozenset(
+    {Status.STARTING, Status.CONNECTING, Status.RESTARTING, Status.AUTORESTARTING}
+)
+"""Statuses in which no process has answered: an interrupt is in vain, and its signal does harm."""
 
 DONE = {
     Action.INTERRUPT: "interrupted",
@@ -66,6 +65,37 @@ def refusal(kernel: Kernel, action: Action) -> str | None:
         # What runs elsewhere is for its own server to refuse.
         return None
     return f"Kernel {kernel.id} is {kernel.status}, so it cannot be {DONE[action]} now: {instead}."
+
+
+ADDRESSABLE = re.compile(r"\w+-\w+-\w+-\w+-\w+")
+"""The ids of kernels that the routes of jupyter_server 2.21 match."""
+
+
+def start_fault(body: object) -> str | None:
+    """Say what is wrong with the body of a request for a kernel.
+
+    Args:
+        body: What was sent, read from JSON; None for nothing.
+
+    Returns:
+        One sentence that names the field, or None if a kernel can be started by it.
+    """
+    if body is None:
+        return None
+    if not isinstance(body, dict):
+        return 'The body is no JSON object; allowed is one such as {"name": "python3"}, or none.'
+    for field in ("name", "path", "kernel_id"):
+        if not isinstance(body.get(field), str | None):
+            return f"{field} is {body[field]!r:.80}; allowed is a text, or null for the default."
+    kernel_id = body.get("kernel_id")
+    if kernel_id is not None and not ADDRESSABLE.fullmatch(kernel_id):
+        return f"kernel_id is {kernel_id!r:.80}; allowed is a UUID, or null for a new one."
+    return None
+
+
+def has_nothing_to_interrupt(kernel: Kernel) -> bool:
+    """Tell whether an interrupt is answered as done without any signal."""
+    return kernel.status in NOTHING_RUNS_YET and kernel.reported is None
 
 
 def elsewhere(kernel: Kernel) -> str:

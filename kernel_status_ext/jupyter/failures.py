@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import sys
@@ -28,15 +29,6 @@ class KernelStartFailed(web.HTTPError, KernelLaunchError):
     def __str__(self) -> str:
         """Return the sentence: ``POST /api/sessions`` answers with ``str(error)``."""
         return self.sentence
-
-
-class KernelspecMissing(KernelStartFailed, NoSuchKernel):
-    """No such kernelspec: 404 on ``/api/kernels``; ``/api/sessions`` knows it as 501."""
-
-    def __init__(self, name: str, sentence: str) -> None:
-        """Carry the kernelspec's name."""
-        KernelStartFailed.__init__(self, Cause.KERNELSPEC_NOT_FOUND, sentence, 404)
-        self.name = name
 
 
 def explain(manager: Any, error: BaseException) -> tuple[Cause, str]:
@@ -116,6 +108,27 @@ def as_http(manager: Any, error: BaseException) -> web.HTTPError:
     if isinstance(error, web.HTTPError):
         return error
     cause, sentence = explain(manager, error)
-    if cause is Cause.KERNELSPEC_NOT_FOUND:
-        return KernelspecMissing(manager.kernel_name, sentence)
-    return KernelStartFailed(cause, sentence)
+    # jupyter_server 2.21: /api/sessions answers 501 for what is a NoSuchKernel, whatever its code.
+    code = 404 if cause is Cause.KERNELSPEC_NOT_FOUND else 500
+    upstream: Any = type(error)
+    kind = _also(upstream)
+    failed = kind.__new__(kind, *error.args)
+    vars(failed).update(vars(error))
+    KernelStartFailed.__init__(failed, cause, sentence, code)
+    return failed
+
+
+@functools.cache
+def _also(upstream: Any) -> type[KernelStartFailed]:
+    """Make the class that is also of the one that upstream raises: callers in the server catch it.
+
+    Args:
+        upstream: The class of what the launch raised.
+
+    Returns:
+        The class; ``KernelStartFailed`` itself where the two cannot be one.
+    """
+    try:
+        return type("KernelStartFailed", (KernelStartFailed, upstream), {})
+    except TypeError:
+        return KernelStartFailed

@@ -10,12 +10,19 @@ from uuid import uuid4
 from jupyter_server.gateway.gateway_client import GatewayClient
 from jupyter_server.gateway.managers import GatewayKernelManager, GatewayMappingKernelManager
 from jupyter_server.utils import url_path_join
+from tornado import web
 from tornado.escape import url_escape
-from tornado.httpclient import HTTPRequest
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.simple_httpclient import HTTPTimeoutError
 from tornado.websocket import websocket_connect
 
 CHANNELS = ("shell", "control")
 """A kernel that works answers on control, one that has no such channel on shell."""
+
+NO_ANSWER = 599
+"""What tornado's client calls it when no answer came."""
+
+NOT_REACHED = "The gateway {} did not answer ({}): see whether it runs, and try again."
 
 
 def is_behind_gateway(manager: Any) -> bool:
@@ -36,6 +43,28 @@ async def still_knows(manager: Any) -> bool:
     """
     # jupyter_server 2.21, GatewayKernelManager.refresh_model: None for a 404
     return await manager.refresh_model() is not None
+
+
+def raise_in_gateway_words(error: Exception) -> None:
+    """Raise what is to be answered in place of an error of the gateway client; else do nothing.
+
+    Args:
+        error: What asking the gateway raised.
+
+    Raises:
+        tornado.web.HTTPError: For a refusal, with the gateway's status and its own words; for no
+            answer, with 502 or 504.
+    """
+    # jupyter_server 2.21, gateway_request: it raises its own error from what happened, leaves its
+    # message unfilled, and passes on tornado's 599, which is no HTTP status.
+    happened = error.__cause__
+    if not isinstance(error, web.HTTPError) or not isinstance(happened, HTTPClientError):
+        return
+    said, url = str(next(iter(error.args), happened.message)), GatewayClient.instance().url
+    if happened.code != NO_ANSWER:
+        raise web.HTTPError(happened.code, said) from error
+    code = 504 if isinstance(happened, HTTPTimeoutError) else 502
+    raise web.HTTPError(code, NOT_REACHED.format(url, said.rstrip("."))) from error
 
 
 def last_model(manager: Any) -> dict[str, Any] | None:

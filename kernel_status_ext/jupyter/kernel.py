@@ -15,6 +15,7 @@ from jupyter_client.manager import AsyncKernelManager
 from jupyter_core.utils import ensure_async
 from traitlets import Unicode
 
+from ..core.errors import KernelNotOursError
 from ..core.model import Kernel
 from ..core.targets import Wish, read_target
 from ..core.words import Status
@@ -180,7 +181,7 @@ class TrackedAsyncKernelManager(TrackedKernelManager):
         automatic = restarter_acts.get()
         charge = self.kernel_status.charge_of(self)
         if charge is not None and charge.sight is Sight.EXTERNAL:
-            raise RuntimeError(SOMEBODY_ELSES.format(charge.kernel_id))
+            raise KernelNotOursError(SOMEBODY_ELSES.format(charge.kernel_id))
         if charge is None or charge.sight is not Sight.OWN:
             return await ensure_async(super().restart_kernel(*args, **kwargs))
         if automatic:

@@ -18,12 +18,15 @@ from jupyter_core.utils import ensure_async
 from tornado import web
 
 from ..core.model import Kernel
+from ..core.requests import has_nothing_to_interrupt
 from ..core.targets import Wish
 from ..core.words import RequestedBy, Status
-from ..tracking.tasks import uncancelled
+from ..tracking.tasks import done, uncancelled
 from . import failures
 from .charge import Charge, on_behalf_of
+from .gateway import raise_in_gateway_words
 from .kernel import tracked
+from .layers import laid_over
 from .models import ToldModels
 from .server_end import EndOfServer
 from .supervisor import Supervisor
@@ -97,6 +100,7 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
             except Exception as error:
                 # A boundary: whatever a launch raises is answered with its cause.
                 if not born:
+                    raise_in_gateway_words(error)
                     raise
                 self.log.debug("A kernel could not be started", exc_info=True)
                 for charge in born:
@@ -160,10 +164,14 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
         return answer
 
     def interrupt_kernel(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
-        """Interrupt a kernel."""
+        """Interrupt a kernel; one that has not answered has nothing to interrupt."""
         # jupyter_client 8.10, MultiKernelManager.interrupt_kernel; async in the gateway's
         if kernel_id in self.kernel_status.remotes:
             return self.__interrupt_elsewhere(kernel_id, *args, **kwargs)
+        kernel = self.kernel_status.tracker.get(kernel_id)
+        if kernel is not None and has_nothing_to_interrupt(kernel):
+            # Upstream would send the signal, which ends a process that does not handle it yet.
+            return done()
         return super().interrupt_kernel(kernel_id, *args, **kwargs)
 
     async def __interrupt_elsewhere(self, kernel_id: str, *args: Any, **kwargs: Any) -> Any:
@@ -331,9 +339,5 @@ def _take_exception(future: Any) -> None:
 
 
 def tracked_mapping_class(base: Any, supervisor: Supervisor) -> Any:
-    """Lay the mixin over a mapping kernel manager class.
-
-    The name stays: traitlets finds the user's configuration by it, and jupyter_server compares it.
-    """
-    members = {"kernel_status": supervisor, "__module__": base.__module__}
-    return type(base.__name__, (TrackedMappingKernelManager, base), members)
+    """Lay the mixin over a mapping kernel manager class."""
+    return laid_over(base, TrackedMappingKernelManager, {"kernel_status": supervisor})

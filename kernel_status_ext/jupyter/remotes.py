@@ -22,7 +22,7 @@ from ..core.words import ExecutionState
 from ..tracking.tasks import not_before, spawn
 from ..tracking.tracker import Tracker
 from .charge import Charge
-from .gateway import is_behind_gateway, kernel_answers
+from .gateway import is_behind_gateway, kernel_answers, raise_in_gateway_words
 
 LOOK_EVERY = 1.0
 """Seconds between looks while somebody waits or watches."""
@@ -140,6 +140,7 @@ class Remotes:
             if to_restart:
                 self._tell(remote, ExecutionState.UNKNOWN, nobody_elsewhere(_said(error)))
             if isinstance(error, web.HTTPError):
+                raise_in_gateway_words(error)
                 raise
             message = "the answer of the server where the kernel runs is not understood"
             raise web.HTTPError(503, message) from error

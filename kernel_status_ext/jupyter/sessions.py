@@ -8,6 +8,7 @@ from tornado import web
 
 from ..core.words import Status
 from .charge import listing, many
+from .layers import laid_over
 
 if TYPE_CHECKING:
     # For the type checker the mixins have no base: what they call on super() is dynamic.
@@ -58,5 +59,4 @@ class ReviveSessions(Base):
 
 def revived_session_class(base: Any) -> Any:
     """Lay the mixin over a session manager class."""
-    members = {"__module__": base.__module__}
-    return type(base.__name__, (ReviveSessions, base), members)
+    return laid_over(base, ReviveSessions, {})

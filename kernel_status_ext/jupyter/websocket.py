@@ -23,9 +23,10 @@ from ..core.model import Kernel
 from ..core.targets import read_target
 from ..core.words import ExecutionState, Status
 from ..tracking.follower import MUTE_AFTER
-from ..tracking.tasks import first_of, not_before
+from ..tracking.tasks import done, first_of, not_before
 from .clients import close_text
 from .frames import UNREADABLE, fault_of
+from .layers import laid_over
 from .passing import Passing
 from .supervisor import Supervisor
 
@@ -167,7 +168,7 @@ class TellingConnection(Base):
             connected.add_done_callback(lambda _: self.__tell_present())
         kernel = self.kernel_status.clients.opened(self.kernel_id, self)
         # Who waits for a frozen kernel would not notice that its client is gone.
-        return _done() if kernel and kernel.status is Status.UNRESPONSIVE else connected
+        return done() if kernel and kernel.status is Status.UNRESPONSIVE else connected
 
     def __finds_its_buffer(self) -> bool:
         """Tell whether channels are kept for this session that listen to the present process."""
@@ -179,7 +180,7 @@ class TellingConnection(Base):
     def nudge(self) -> Any:
         """Nudge, but not by channels that listen already: the nudge would eat a message."""
         # jupyter_server 2.21, ZMQChannelsWebsocketConnection.nudge
-        return _done() if self.__restored else super().nudge()
+        return done() if self.__restored else super().nudge()
 
     def __nudge_no_more(self) -> None:
         """Stop asking for signs of life; tornado does not tell of the end of what still opens."""
@@ -340,12 +341,6 @@ def _failures(reply: dict[str, Any]) -> list[dict[str, Any]]:
     return [each for each in answers if isinstance(each, dict) and each.get("status") == "error"]
 
 
-def _done() -> asyncio.Future[None]:
-    future = asyncio.get_running_loop().create_future()
-    future.set_result(None)
-    return future
-
-
 def telling_connection_class(base: Any, supervisor: Supervisor) -> Any:
     """Lay the mixin over a connection class; those to a gateway do not prepare anything.
 
@@ -358,5 +353,4 @@ def telling_connection_class(base: Any, supervisor: Supervisor) -> Any:
     """
     if not issubclass(base, ZMQChannelsWebsocketConnection):
         return base
-    members = {"kernel_status": supervisor, "__module__": base.__module__}
-    return type(base.__name__, (TellingConnection, base), members)
+    return laid_over(base, TellingConnection, {"kernel_status": supervisor})

@@ -60,6 +60,13 @@ async def first_of(*works: Coroutine[Any, Any, T]) -> T:
             task.add_done_callback(lambda done: done.cancelled() or done.exception())
 
 
+def done() -> asyncio.Future[None]:
+    """Make something to await that is over already."""
+    future = asyncio.get_running_loop().create_future()
+    future.set_result(None)
+    return future
+
+
 def spawn(work: Coroutine[Any, Any, Any], what: str, log: Logger) -> asyncio.Task[Any]:
     """Run work in the background.
 

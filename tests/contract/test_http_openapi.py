@@ -194,7 +194,11 @@ def test_every_route_of_ours_is_documented(rules: list[dict[str, Any]]) -> None:
         if path not in PAGES
         for method in rule["methods"]
     }
-    replaced = {"/api/kernels/{kernel_id}/restart", "/api/kernels/{kernel_id}/interrupt"}
+    replaced = {
+        "/api/kernels",
+        "/api/kernels/{kernel_id}/restart",
+        "/api/kernels/{kernel_id}/interrupt",
+    }
     documented = {
         (path, method)
         for path, method, node in OPERATIONS

@@ -11,14 +11,19 @@ from kernel_status_ext.core.requests import (
     REFUSED,
     Action,
     elsewhere,
+    has_nothing_to_interrupt,
     interrupt_refusal,
     refusal,
+    start_fault,
 )
 from kernel_status_ext.core.run import Origin, Run
 from kernel_status_ext.core.words import ExecutionState, RunStatus, Status
 
 WORKS = {
-    Action.INTERRUPT: {Status.UNKNOWN, Status.CONNECTED, Status.UNRESPONSIVE},
+    Action.INTERRUPT: {
+        *(Status.STARTING, Status.CONNECTING, Status.RESTARTING, Status.AUTORESTARTING),
+        *(Status.UNKNOWN, Status.CONNECTED, Status.UNRESPONSIVE),
+    },
     Action.RESTART: {
         *(Status.UNKNOWN, Status.CONNECTING, Status.CONNECTED, Status.UNRESPONSIVE),
         *(Status.RESTARTING, Status.AUTORESTARTING, Status.DEAD),
@@ -28,8 +33,8 @@ WORKS = {
         *(Status.RESTARTING, Status.AUTORESTARTING),
     },
 }
-"""An interrupt needs a process that answered; a restart needs one, or that it is dead; what is to
-run can wait for a process that is to come."""
+"""An interrupt of what has not answered is in vain, and taken; a restart needs a process that
+answered, or that it is dead; what is to run can wait for a process that is to come."""
 
 WORDED = {
     Action.INTERRUPT: "interrupted",
@@ -48,6 +53,56 @@ def test_what_cannot_be_done_is_refused_with_a_sentence(action: Action, status: 
     if told is not None:
         assert told.startswith(f"Kernel f3c1 is {status}, so it cannot be {WORDED[action]} now: ")
         assert told.endswith(".")
+
+
+def test_no_signal_reaches_a_process_that_has_not_answered() -> None:
+    """Exactly while no process has answered; what runs elsewhere is asked all the same."""
+    kernels = {status: new_kernel(status) for status in Status}
+    assert {status for status, each in kernels.items() if has_nothing_to_interrupt(each)} == {
+        *(Status.STARTING, Status.CONNECTING, Status.RESTARTING, Status.AUTORESTARTING)
+    }
+    far = after(reported(ExecutionState.STARTING), kernel=new_kernel(Status.UNKNOWN))
+    assert not has_nothing_to_interrupt(far)
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        None,
+        {},
+        {"name": None, "path": None, "kernel_id": None},
+        {"name": "python3", "path": "a/b", "kernel_id": "a-b-c-d-e", "env": {"A": 1}},
+        {"kernel_id": "0f8fad5b-d9cb-469f-a165-70867728950e"},
+    ],
+)
+def test_what_a_kernel_can_be_started_by(body: object) -> None:
+    """Nothing, an empty object, and fields of the right types are all in order."""
+    assert start_fault(body) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "named"),
+    [
+        ([], "body"),
+        ("python3", "body"),
+        (7, "body"),
+        (False, "body"),
+        ({"name": 7}, "name"),
+        ({"name": ["python3"]}, "name"),
+        ({"path": {}}, "path"),
+        ({"path": True}, "path"),
+        ({"kernel_id": 7}, "kernel_id"),
+        ({"kernel_id": ""}, "kernel_id"),
+        ({"kernel_id": "mine"}, "kernel_id"),
+        ({"kernel_id": "a-b-c-d-e/../f"}, "kernel_id"),
+        ({"kernel_id": "a-b-c-d-e\n"}, "kernel_id"),
+    ],
+)
+def test_what_no_kernel_can_be_started_by(body: object, named: str) -> None:
+    """The sentence names the field, what it was and what is allowed."""
+    told = start_fault(body) or ""
+    assert named in told.split()[:2]
+    assert "allowed is" in told
 
 
 def test_every_action_is_decided() -> None:

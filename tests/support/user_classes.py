@@ -29,6 +29,14 @@ class HouseMapping(AsyncMappingKernelManager):
         return {**super().kernel_model(kernel_id), "house": self.house}
 
 
+class BrokenRestartMapping(AsyncMappingKernelManager):
+    """A mapping manager of the user's that has an error in its restart."""
+
+    async def restart_kernel(self, *args, **kwargs):
+        """Fail before anything is done."""
+        raise ArithmeticError("a fault of the house")
+
+
 class HouseKernel(ServerKernelManager):
     """A kernel's manager of the user's, with a trait and overrides of its own."""
 
