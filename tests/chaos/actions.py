@@ -112,6 +112,8 @@ class Actions:
             answer = self.world.call("DELETE", f"api/kernels/{target.id}", (204, 404, 409))
             if answer.status_code == 204:
                 self.world.deleted.add(target.id)
+                if target.id in self.world.asked_for:
+                    return
                 left = self.world.server.kernel_processes(target.id)
                 if left and not self.world.pending:
                     self.world.fault(f"{target.id} was deleted and {left} is left", target.id)
@@ -326,6 +328,8 @@ class Actions:
         path = f"{self.dice.choice('abc')}.ipynb"
         kernel = self.dice.choice([{"id": target.id}, {"name": "good"}])
         body = {"path": path, "type": "notebook", "name": path, "kernel": kernel}
+        if "id" in kernel:
+            self.world.asked_for.add(target.id)
         return self._call("POST", "api/sessions", (201, 404, 500, 501), json=body)
 
 

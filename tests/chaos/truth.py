@@ -120,7 +120,8 @@ def processes(world: World) -> list[str]:
     ]
     files = {file.stem.removeprefix("kernel-") for file in world.server.connection_files()}
     wrong += [f"{kernel} left its connection file" for kernel in files - set(told)]
-    return wrong + [f"{kernel} was deleted and is listed" for kernel in world.deleted & set(told)]
+    back = (world.deleted - world.asked_for) & set(told)
+    return wrong + [f"{kernel} was deleted and is listed" for kernel in back]
 
 
 def kernel_of(process: psutil.Process) -> str | None:

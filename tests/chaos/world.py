@@ -120,6 +120,8 @@ class World:
         self.stopped: list[psutil.Process] = []
         self.open = contextlib.ExitStack()
         self.deleted: set[str] = set()
+        self.asked_for: set[str] = set()
+        """Kernels that a session names: jupyter_server starts one of that id where it is gone."""
         self.faults: list[Fault] = []
         self.ending = False
         self.watcher = Stream(self.server, WATCH)
