@@ -79,8 +79,14 @@ def _termination(kernel: Kernel, event: ProcessExited, account: causes.Account) 
         peak_memory=event.remains.peak_memory,
         cpu_seconds=event.remains.cpu_seconds,
         traceback=event.remains.shown,
-        run_id=next(iter(kernel.running), None),
+        run_id=next(iter(kernel.running or _suspected(kernel)), None),
     )
+
+
+def _suspected(kernel: Kernel) -> tuple[str, ...]:
+    """Give what a process that was idle had been sent when it ended by itself, oldest first."""
+    was_idle = kernel.status is Status.CONNECTED and not kernel.requests
+    return kernel.sent if was_idle and kernel.requested_by is None else ()
 
 
 def unseen_end(kernel: Kernel, event: Event) -> tuple[Kernel, tuple[Notice, ...]]:

@@ -193,6 +193,8 @@ class WorkerEnded(RunEvent):
     requested_by: RequestedBy | None
     """Who asked for that end; None if nobody did."""
     reason: str
+    is_suspect: bool = False
+    """Whether the run was what an idle shell had been sent, so that it was probably at work."""
 
 
 @dataclass(frozen=True, slots=True)

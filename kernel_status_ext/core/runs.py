@@ -11,8 +11,8 @@ two together cell by cell.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any
 
 from msgspec.structs import replace
 
@@ -39,7 +39,10 @@ from .run import (
     ShellMovedOn,
     WorkerEnded,
 )
-from .words import RequestedBy, RunStatus, Word
+from .words import RequestedBy, RunStatus, Status, Word
+
+if TYPE_CHECKING:
+    from .model import Kernel
 
 SHOWN = 300
 """Characters of what a run raised that its reason quotes."""
@@ -49,7 +52,34 @@ INTERRUPTED = "It was interrupted."
 GIVEN_UP = "The kernel gave it up: it was interrupted, or skipped because an earlier run failed."
 NO_WORD = "It failed, and the kernel did not say why."
 UNANSWERED = "The kernel was done with it and never answered."
+PROBABLY = "this run had just been sent to its idle shell, so it was probably what ran."
 LOST = "The server ended before the run did, so nobody knows what became of it."
+
+
+def suspects(kernel: Kernel, runs: Iterable[Run]) -> frozenset[str]:
+    """Find the runs that a process probably began in the moment in which it ended.
+
+    The word that a shell is busy does not leave a process that ends at once; a shell that was idle
+    had taken up the first that it was sent.
+
+    Args:
+        kernel: As it was before the end of its process.
+        runs: Its runs, in the order in which they were sent.
+
+    Returns:
+        Of each idle shell the first run that it was sent and that had not begun.
+    """
+    if kernel.status is not Status.CONNECTED:
+        # A process that is stopped takes nothing up.
+        return frozenset()
+    taken = {each.subshell for each in kernel.requests}
+    found = set()
+    for run in runs:
+        if run.generation == kernel.generation and run.subshell not in taken:
+            taken.add(run.subshell)
+            if run.status is RunStatus.QUEUED and run.answer is None:
+                found.add(run.run_id)
+    return frozenset(found)
 
 
 class Phase(Word):
@@ -172,11 +202,15 @@ def _end_requested(run: Run, event: EndRequested) -> Run:
 
 def _worker_ended(run: Run, event: WorkerEnded) -> Run:
     status = _FATES.get(event.requested_by, RunStatus.ABORTED)
+    reason = event.reason
     if status is RunStatus.DIED and run.status is RunStatus.QUEUED:
-        status = RunStatus.ABORTED
+        if not event.is_suspect:
+            status = RunStatus.ABORTED
+        else:
+            reason = f"{reason.removesuffix('.')}; {PROBABLY}"
     # Jupyter's own interrupt before the end that somebody asked for is not the run's failure.
     error = None if event.requested_by else run.error
-    return _ended(replace(run, reason=event.reason, error=error), status, event)
+    return _ended(replace(run, reason=reason, error=error), status, event)
 
 
 _FATES = {None: RunStatus.DIED, RequestedBy.SERVER_STOP: RunStatus.LOST}

@@ -6,6 +6,7 @@ works on and which wait; this knows everything else of them.
 
 from __future__ import annotations
 
+import dataclasses
 from collections import OrderedDict
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -47,7 +48,7 @@ from ..core.run import (
     ShellMovedOn,
     WorkerEnded,
 )
-from ..core.runs import raised, step
+from ..core.runs import raised, step, suspects
 from ..core.words import RequestedBy, RunStatus, Status
 from .tracker import Change, Tracker
 
@@ -310,7 +311,7 @@ class Ledger:
             return
         for notice in change.notices:
             if isinstance(notice, Terminated):
-                self._feed_all(before.id, _worker_ended(notice.termination))
+                self._feed_ends(before, _worker_ended(notice.termination))
         if after is None:
             now = self._tracker.now()
             end = WorkerEnded(before.generation, now, RequestedBy.SHUTDOWN, REMOVED)
@@ -320,6 +321,13 @@ class Ledger:
             self._feed_all(after.id, RunRefused(0, self._tracker.now(), after.reason))
         elif after.requested_by and after.requested_by is not before.requested_by:
             self._feed_all(after.id, _end_requested(after, after.requested_by, self._tracker))
+
+    def _feed_ends(self, kernel: Kernel, end: WorkerEnded) -> None:
+        runs = self.active(kernel.id)
+        suspected = suspects(kernel, runs)
+        for run in runs:
+            event = dataclasses.replace(end, is_suspect=True) if run.run_id in suspected else end
+            self.feed(*run.key, event)
 
     def _feed_all(self, kernel_id: str, event: RunEvent) -> None:
         for run in self.active(kernel_id):

@@ -234,6 +234,8 @@ def test_a_termination_names_the_run_that_it_interrupted() -> None:
         (end,) = tell(*CONNECTED, began("completion"), *BUSY[2:], news).terminations
         assert end.run_id == "a"
     (end,) = tell(*CONNECTED, run_queued("a"), run_awaited("w"), exited(1)).terminations
+    assert end.run_id == "a", "the one that an idle shell had been sent"
+    (end,) = tell(*CONNECTED, run_awaited("w"), exited(1)).terminations
     assert end.run_id is None
     (end,) = tell(*CONNECTED, began("completion"), exited(1)).terminations
     assert end.run_id is None

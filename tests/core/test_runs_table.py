@@ -125,12 +125,19 @@ CONDITIONS: dict[str, Callable[[Run], bool]] = {
 }
 """What a row may say of the run."""
 
-OF_AN_END: dict[str, tuple[RequestedBy | None, ...]] = {
-    "nobody asked for it": (None,),
-    "asked for": (RequestedBy.SHUTDOWN, RequestedBy.RESTART, RequestedBy.CULL),
-    "the server stops": (RequestedBy.SERVER_STOP,),
+OF_AN_END: dict[str, tuple[RunNews, ...]] = {
+    "nobody asked for it, and it was what an idle shell had been sent": (
+        worker_ended(is_suspect=True),
+    ),
+    "nobody asked for it": (worker_ended(),),
+    "asked for": tuple(
+        worker_ended(by, is_suspect=suspect)
+        for by in (RequestedBy.SHUTDOWN, RequestedBy.RESTART, RequestedBy.CULL)
+        for suspect in (True, False)
+    ),
+    "the server stops": (worker_ended(RequestedBy.SERVER_STOP),),
 }
-"""What a row may say of an end, and who has asked for it then."""
+"""What a row may say of an end, and the news of it."""
 
 NEWS: dict[str, RunNews] = {
     "RunSent": sent(),
@@ -187,8 +194,7 @@ def check(cell: Cell) -> None:
     """Assert that the code gives the answer of a cell."""
     runs = runs_of(cell)
     assert bool(runs) == (cell.answer != IMPOSSIBLE), f"who is {cell}?"
-    for each in OF_AN_END.get(cell.when, (None,)):
-        news = worker_ended(each) if cell.when in OF_AN_END else NEWS[cell.event]
+    for news in OF_AN_END.get(cell.when) or (NEWS[cell.event],):
         for run in runs:
             after = step(run, news.event(LATER))
             complain(run, after)

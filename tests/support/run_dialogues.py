@@ -134,9 +134,12 @@ def ignored(waited: float = 5) -> RunNews:
     return RunNews(LimitIgnored, {"waited": waited})
 
 
-def worker_ended(by: RequestedBy | None = None, reason: str = "It was killed.") -> RunNews:
+def worker_ended(
+    by: RequestedBy | None = None, reason: str = "It was killed.", *, is_suspect: bool = False
+) -> RunNews:
     """Its process ended."""
-    return RunNews(WorkerEnded, {"requested_by": by, "reason": reason})
+    facts = {"requested_by": by, "reason": reason, "is_suspect": is_suspect}
+    return RunNews(WorkerEnded, facts)
 
 
 def end_requested(by: RequestedBy = RequestedBy.RESTART) -> RunNews:

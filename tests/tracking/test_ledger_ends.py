@@ -11,6 +11,7 @@ from support.dialogues import (
     launch_failed,
     restart,
     shutdown,
+    silent,
     started,
 )
 from support.run_world import World
@@ -129,3 +130,43 @@ def test_what_waited_here_stands_behind_what_was_sent_before_it() -> None:
     world.ledger.sent("k", "waited")
     world.answer("quicker")
     assert world.run("waited").status is RunStatus.QUEUED
+
+
+# -- a process that ends before it could say what it began
+
+
+def test_what_an_idle_shell_had_been_sent_has_probably_killed_it() -> None:
+    """The first of each idle shell; those behind it had not begun."""
+    world = World()
+    world.send("a", "b")
+    world.send("sub", subshell="sub")
+    dead = world.tell(exited(signal=9))
+    assert dead.last_termination is not None
+    assert dead.last_termination.run_id == "a"
+    assert [world.run(each).status for each in ("a", "b", "sub")] == [
+        *(RunStatus.DIED, RunStatus.ABORTED, RunStatus.DIED)
+    ]
+    assert "probably" in world.run("a").reason
+    assert "probably" not in world.run("b").reason
+
+
+def test_a_busy_shell_leaves_no_suspect() -> None:
+    """What it was at is known; or was no run, and then it was that."""
+    for is_run in (True, False):
+        world = World()
+        world.send("a", "b")
+        world.tell(began("a" if is_run else "other", is_run=is_run))
+        world.tell(exited(signal=9))
+        assert world.run("b").status is RunStatus.ABORTED
+        assert world.run("a").status is (RunStatus.DIED if is_run else RunStatus.ABORTED)
+
+
+def test_an_end_that_was_asked_for_has_no_suspect() -> None:
+    """Nor has a process that was not heard: it takes nothing up."""
+    for news in ([restart(), exited(0)], [silent(), exited(signal=9)]):
+        world = World()
+        world.send("a")
+        end = world.tell(*news).last_termination
+        assert end is not None
+        assert end.run_id is None
+        assert world.run("a").status is RunStatus.ABORTED
