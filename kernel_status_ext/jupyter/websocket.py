@@ -207,7 +207,13 @@ class TellingConnection(Base):
         """Hand a message on; the first from a new process shows that we hear it."""
         # jupyter_server 2.21, ZMQChannelsWebsocketConnection.handle_outgoing_message
         self.__passing.from_kernel(getattr(stream, "channel", stream), outgoing_msg)
-        super().handle_outgoing_message(stream, outgoing_msg)
+        try:
+            super().handle_outgoing_message(stream, outgoing_msg)
+        except UNREADABLE as error:
+            # Raised on, it would end what flushes the stream: the word that the kernel has died.
+            told = "Kernel %s: a message of it cannot be read and is not handed on (%s: %s)"
+            self.log.warning(told, self.kernel_id, type(error).__name__, error)
+            return
         if self.waits_for_iopub and getattr(stream, "channel", stream) == "iopub":
             self.__iopub_heard()
 

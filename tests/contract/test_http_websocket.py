@@ -283,6 +283,18 @@ def test_a_cell_after_a_wait_for_a_restart_is_published(server: Server, fake: St
             assert succeeds(socket)
 
 
+def test_what_a_kernel_says_and_nobody_can_read_costs_that_message(server: Server) -> None:
+    """It is said in the log, and what flushes the stream goes on: the next message is read."""
+    kernel = server.connected(server.fake(mode="garbage"))
+    with connect(server, kernel) as socket:
+        socket.execute("nothing")
+        told = f"Kernel {kernel}: a message of it cannot be read and is not handed on"
+        # Several come at once: one whose error is raised on would be the last that is said.
+        eventually(lambda: server.log().count(told) > 1, what="said in the log")
+    assert "Exception in callback" not in server.log()
+    server.delete(kernel)
+
+
 def test_every_client_is_told(server: Server, fake: Starter) -> None:
     """Three clients of one kernel all read restarting and idle, whichever protocol they speak."""
     kernel = fake()
