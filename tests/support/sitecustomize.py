@@ -26,9 +26,10 @@ def take_own_ports(first: int, count: int) -> None:
     def bind_own(self: socket.socket, address: object) -> None:
         if not (isinstance(address, tuple) and address[1:2] == (0,)):
             return bind(self, address)
-        for _ in range(count):
+        # Once in a round it is the system's: Jupyter asks on while it has given all of ours away.
+        while (turn := next(turns) % (count + 1)) < count:
             with contextlib.suppress(OSError):
-                return bind(self, (address[0], first + next(turns) % count))
+                return bind(self, (address[0], first + turn))
         return bind(self, address)
 
     socket.socket.bind = bind_own
