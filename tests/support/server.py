@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import itertools
 import json
 import os
 import random
@@ -97,10 +98,13 @@ SERVER_PORTS = range(10_000, 30_000, 100)
 KERNEL_PORTS = "KERNEL_STATUS_TEST_PORTS"
 
 
+_turns = itertools.count(random.SystemRandom().randrange(SERVER_PORTS.stop))
+
+
 def free_port(among: range = LONE_PORTS) -> int:
-    """A port that is free, and that nobody is given who asks for any."""
+    """A port that is free, that nobody is given who asks for any, and that was not given lately."""
     while True:
-        port = random.SystemRandom().choice(among)
+        port = among[next(_turns) % len(among)]
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
