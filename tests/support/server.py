@@ -98,13 +98,20 @@ SERVER_PORTS = range(10_000, 30_000, 100)
 KERNEL_PORTS = "KERNEL_STATUS_TEST_PORTS"
 
 
+WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+WORKERS = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+"""Which of pytest's processes this is, and how many there are."""
 _turns = itertools.count(random.SystemRandom().randrange(SERVER_PORTS.stop))
 
 
 def free_port(among: range = LONE_PORTS) -> int:
-    """A port that is free, that nobody is given who asks for any, and that was not given lately."""
+    """A port that is free, that nobody is given who asks for any, and that was not given lately.
+
+    Each of pytest's processes has its share: a port is bound some time after it was given.
+    """
+    share = among[WORKER % WORKERS :: WORKERS]
     while True:
-        port = among[next(_turns) % len(among)]
+        port = share[next(_turns) % len(share)]
         with socket.socket() as probe, contextlib.suppress(OSError):
             probe.bind(("127.0.0.1", port))
             return port
