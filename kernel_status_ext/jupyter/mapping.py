@@ -142,6 +142,8 @@ class TrackedMappingKernelManager(ToldModels, EndOfServer):
             try:
                 answer = await ensure_async(super().restart_kernel(kernel_id, *args, **kwargs))
             except Exception as error:
+                # What fails because the kernel was removed meanwhile is no launch that failed.
+                self.__check_to_stay(charge)
                 # A boundary: whatever a launch raises is answered with its cause.
                 raise failures.as_http(charge.manager, error) from error
         _take_exception(answer)

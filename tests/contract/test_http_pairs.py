@@ -44,6 +44,18 @@ def test_what_waited_for_a_removal_starts_nothing(server: Server, meanwhile: str
     server.get(f"api/kernels/{kernel}/status", expect=404)
 
 
+def test_a_restart_that_a_removal_overtakes_is_no_launch_that_failed(server: Server) -> None:
+    """Whenever the DELETE comes, the restart is done or says 404, never that it cannot launch."""
+    codes = set()
+    for turns in range(12):
+        kernel = server.connected(server.fake())
+        body = {"call": "overtake", "with": {"kernel_id": kernel, "turns": turns}}
+        codes.add(server.post("probe", body)["code"])
+        server.get(f"api/kernels/{kernel}/status", expect=404)
+    assert codes <= {None, 404}
+    assert 404 in codes
+
+
 def test_a_dead_kernel_that_goes_does_not_stop_the_end_of_all(server: Server) -> None:
     """Dead kernels that are removed while the server ends all: the end comes to its end."""
     dead = [server.start_kernel(server.fake(mode="die-at-start")) for _ in range(3)]
