@@ -22,7 +22,7 @@ from ..core.words import Status
 from ..tracking.tasks import uncancelled
 from .charge import Charge, Sight, restarter_acts
 from .pollers import asked_by_jupyter
-from .restarting import patient_restarter_class
+from .restarting import leave_held_ports, patient_restarter_class
 from .supervisor import Supervisor
 from .turns import Turn
 
@@ -36,6 +36,11 @@ else:
 SOMEBODY_ELSES = (
     "Kernel {} was started by somebody else, so it cannot be restarted here: "
     "restart it where it was started."
+)
+
+HELD_PORTS = (
+    "Kernel %s: something still listens on the ports of its last process, so the next one gets "
+    "others; if that is the old kernel, end it"
 )
 
 REMOVED = (
@@ -110,6 +115,19 @@ class TrackedKernelManager(Base):
         )
         kernel_id = self.kernel_status_id or ""
         return await self.kernel_status.tracker.wait(kernel_id, target, timeout, since)
+
+    async def _async_pre_start_kernel(self, **kw: Any) -> Any:
+        # jupyter_client 8.10, KernelManager._async_pre_start_kernel: chooses the ports; the process
+        # before, if there was one, has been ended by now.
+        if await leave_held_ports(self):
+            self.kernel_status.log.warning(HELD_PORTS, self.kernel_status_id)
+        return await super()._async_pre_start_kernel(**kw)
+
+    async def _async_post_start_kernel(self, **kw: Any) -> None:
+        # jupyter_client 8.10, KernelManager._async_post_start_kernel: opens a socket to control,
+        # which is opened again when there is something to send: two descriptors per idle kernel.
+        await super()._async_post_start_kernel(**kw)
+        self._close_control_socket()
 
     async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
         # jupyter_client 8.10, KernelManager._async_launch_kernel: "override in a subclass"; every

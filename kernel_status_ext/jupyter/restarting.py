@@ -8,6 +8,7 @@ from collections.abc import Callable
 from logging import Logger
 from typing import TYPE_CHECKING, Any
 
+from jupyter_client.connect import port_names
 from jupyter_client.ioloop.restarter import AsyncIOLoopKernelRestarter
 from jupyter_client.provisioning.local_provisioner import LocalProvisioner
 from jupyter_core.utils import ensure_async
@@ -16,6 +17,7 @@ from ..core import last_words
 from ..core.events import AutorestartBegan, RestarterGaveUp
 from ..core.remains import Remains
 from ..core.words import Cause, Status
+from ..tracking.ports import any_is_held
 from ..tracking.tasks import not_before, spawn
 from ..tracking.tracker import Tracker
 from .charge import Charge, Manager, Settings, restarter_acts
@@ -44,6 +46,25 @@ async def forget_ports(manager: Manager) -> None:
         manager.cleanup_connection_file()
     else:
         manager.cleanup_random_ports()
+
+
+async def leave_held_ports(manager: Manager) -> bool:
+    """Have a kernel's next process get other ports where somebody listens on those of the last one.
+
+    A process in a session of its own outlives the one that we end, keeps its ports, and would
+    answer in place of the next one.
+
+    Returns:
+        Whether it gets others.
+    """
+    if manager.transport != "tcp" or not isinstance(manager.provisioner, LocalProvisioner):
+        return False
+    # jupyter_client 8.10, ConnectionFileMixin.ip: these stand for every address.
+    ip = "127.0.0.1" if manager.ip in ("", "*", "0.0.0.0") else manager.ip  # noqa: S104
+    if not await any_is_held(ip, (getattr(manager, name) for name in port_names)):
+        return False
+    await forget_ports(manager)
+    return True
 
 
 class PatientRestarter(Base):

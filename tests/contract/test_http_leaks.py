@@ -115,3 +115,14 @@ def test_nothing_grows(server: Server, act: Callable[[Server, str], None]) -> No
     eventually(lambda: Size.of(server).fits(before), what=f"{act.__name__}: back to {before}")
     assert set(server.models()) == {kernel}
     assert server.status(kernel)["status"] == "connected"
+
+
+def test_an_idle_kernel_costs_six_descriptors(server: Server) -> None:
+    """Two sockets of two each, its process and its stderr: that to control is closed until used."""
+    server.connected(server.fake())
+    server.taken_up()
+    before, kernels = server.fds(), [server.start_kernel(server.fake()) for _ in range(5)]
+    for kernel in kernels:
+        server.wait(kernel, status="connected")
+    server.taken_up()
+    eventually(lambda: server.fds() <= before + 6 * len(kernels), what=f"6 each after {before}")
