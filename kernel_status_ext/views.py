@@ -69,6 +69,7 @@ def status(kernel: Kernel) -> JSON:
         "revision": kernel.revision,
         "generation": kernel.generation,
         "pid": process.pid if process else None,
+        "kernel_pid": process.kernel_pid if process else None,
         "since": iso(kernel.since),
         "started_at": iso(process.started_at if process else None),
         "connected_at": iso(process.connected_at if process else None),

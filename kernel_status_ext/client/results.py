@@ -159,6 +159,7 @@ class Kernel(_Words, frozen=True, kw_only=True, dict=True):
         id: The kernel's id.
         name: The name of its kernelspec.
         pid: The id of its present process.
+        kernel_pid: The id of the process that holds its ports, another one inside a wrapper.
         since: The time of its last change.
         started_at: When its present process was started.
         connected_at: When that answered first.
@@ -173,6 +174,7 @@ class Kernel(_Words, frozen=True, kw_only=True, dict=True):
     id: str
     name: str | None = None
     pid: int | None = None
+    kernel_pid: int | None = None
     since: datetime
     started_at: datetime | None = None
     connected_at: datetime | None = None

@@ -97,7 +97,10 @@ def connected(kernel: Kernel, event: Answered) -> Step:
     """The process can be worked with, unless its end was asked for meanwhile."""
     if kernel.requested_by is not None or kernel.process is None:
         return Step(kernel)
-    return _usable(kernel, dataclasses.replace(kernel.process, connected_at=event.at))
+    process = dataclasses.replace(
+        kernel.process, connected_at=event.at, kernel_pid=event.kernel_pid
+    )
+    return _usable(kernel, process)
 
 
 def _usable(kernel: Kernel, process: Process) -> Step:

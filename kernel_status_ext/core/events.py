@@ -46,6 +46,9 @@ class LaunchFailed(Event):
 class Answered(Event):
     """The process answered ``kernel_info_request`` and its iopub reached us (or is mute)."""
 
+    kernel_pid: int | None = None
+    """The process that holds the kernel's ports, of the launched one and those below it."""
+
 
 @dataclass(frozen=True, slots=True)
 class StartOverdue(Event):

@@ -72,6 +72,9 @@ class Process:
     """None where the provisioner does not tell."""
     connected_at: datetime | None = None
     """When it first answered; None as long as it has not."""
+    kernel_pid: int | None = None
+    """The process that holds the kernel's ports; another one where the launched one is a wrapper.
+    None where that is not known, or not yet."""
 
 
 class Kernel(msgspec.Struct, frozen=True):
@@ -155,6 +158,12 @@ class Kernel(msgspec.Struct, frozen=True):
     def answered(self) -> bool:
         """Whether the present process has answered."""
         return self.process is not None and self.process.connected_at is not None
+
+    @property
+    def is_wrapped(self) -> bool:
+        """Whether the process that was launched is known not to be the kernel."""
+        process = self.process
+        return process is not None and process.kernel_pid not in (None, process.pid)
 
     @property
     def launched(self) -> bool:

@@ -87,6 +87,9 @@ class Follower:
         self._control_question: Question | None = None
         self._announcement: Announcement | None = None
         self._vitals: Vitals | None = None
+        self._listeners = senses.ward.listeners
+        self._kernel_pid: int | None = None
+        self._looks_for_kernel = False
         self._listen()
         self._watch = watch_process(wire.process, wire.poll, self._exited, self._log)
         self._vitals = self._look_after_body(senses.ward)
@@ -137,10 +140,26 @@ class Follower:
     def _replied(self) -> None:
         if self._replied_at is None:
             self._replied_at = time.monotonic()
+            self._look_for_kernel()
+        self._consider_connected()
+
+    def _look_for_kernel(self) -> None:
+        """Find out which process has answered: the one that was launched may be a wrapper."""
+        if self._wire.process is not None:
+            self._looks_for_kernel = True
+            self._listeners.find(self._wire.process.pid, self._iopub.endpoint, self._found_kernel)
+
+    def _found_kernel(self, pid: int | None) -> None:
+        self._looks_for_kernel = False
+        if self.closed:
+            return
+        self._kernel_pid = pid
+        if self._vitals is not None:
+            self._vitals.found_kernel(pid)
         self._consider_connected()
 
     def _consider_connected(self) -> None:
-        if self._replied_at is None or self._shell_question is None:
+        if self._replied_at is None or self._shell_question is None or self._looks_for_kernel:
             return
         waited = time.monotonic() - self._replied_at
         if not self._heard and waited < MUTE_AFTER:
@@ -149,7 +168,7 @@ class Follower:
         if not self._heard:
             self._complain(f"answers, but its iopub has been mute for {MUTE_AFTER:g} s")
         self._stop_asking()
-        self._feed(Answered)
+        self._feed(Answered, kernel_pid=self._kernel_pid)
         self._pulse.judge()
         if self._vitals is not None:
             # A wrapper may have put it into a group of its own by now.

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple, TypeVar
 
 import psutil
 
 from ..core.model import Kernel
 from .table import Entry, Table
 from .usage import high_water
+
+N = TypeVar("N", int, float)
 
 LEAST_INTERVAL = 0.1
 """Seconds between two looks below which they do not tell how busy a processor was."""
@@ -90,7 +92,8 @@ class _Round:
     """One pass over the process table, for all who asked before it began."""
 
     done: asyncio.Future[dict[int, Figures | Hidden]]
-    pids: set[int] = field(default_factory=set)
+    pids: dict[int, int] = field(default_factory=dict)
+    """The processes, each with the one that is the kernel: one below it if it is a wrapper."""
     full: bool = False
 
 
@@ -122,7 +125,7 @@ class Inspector:
             What was found, by kernel id.
         """
         known = {each.id: self._without_a_look(each) for each in kernels}
-        pids = [each.process.pid for each in kernels if each.process and not known[each.id]]
+        pids = dict(_processes(each for each in kernels if not known[each.id]))
         seen = await self._seen(pids, full=full) if pids else {}
         return {each.id: known[each.id] or _found(each, seen, full=full) for each in kernels}
 
@@ -133,12 +136,12 @@ class Inspector:
         is_seen = self._is_here(kernel) and kernel.process.pid is not None
         return None if is_seen else _elsewhere(kernel)
 
-    async def _seen(self, pids: Iterable[int | None], *, full: bool) -> dict[int, Figures | Hidden]:
+    async def _seen(self, pids: Mapping[int, int], *, full: bool) -> dict[int, Figures | Hidden]:
         """Join the round that comes next: many who ask at once share one."""
         if self._next is None:
             self._next = _Round(asyncio.get_running_loop().create_future())
         joined = self._next
-        joined.pids.update(each for each in pids if each is not None)
+        joined.pids.update(pids)
         joined.full = joined.full or full
         if not self._is_looking:
             self._begin()
@@ -148,7 +151,7 @@ class Inspector:
         mine, self._next = self._next, None
         self._is_looking = mine is not None
         if mine is not None:
-            looking = self._thread.submit(self._look, frozenset(mine.pids), full=mine.full)
+            looking = self._thread.submit(self._look, dict(mine.pids), full=mine.full)
             ended = asyncio.wrap_future(looking)
             ended.add_done_callback(lambda seen: self._ended(mine, seen))
 
@@ -162,7 +165,7 @@ class Inspector:
 
     # -- in the thread -------------------------------------------------------------------
 
-    def _look(self, pids: Iterable[int], *, full: bool) -> dict[int, Figures | Hidden]:
+    def _look(self, pids: Mapping[int, int], *, full: bool) -> dict[int, Figures | Hidden]:
         table = Table()
         seen: dict[int, Figures | Hidden] = {
             each: Hidden(each) for each in pids if table.hides(each)
@@ -170,7 +173,8 @@ class Inspector:
         entries = filter(None, map(table.get, pids))
         for entry in entries:
             try:
-                seen[entry.pid] = self._patient(entry).look(entry, table, full=full)
+                patient, inside = self._patient(entry), table.get(pids[entry.pid])
+                seen[entry.pid] = patient.look(entry, inside, table, full=full)
             except psutil.AccessDenied:
                 seen[entry.pid] = Hidden(entry.pid)
             except psutil.NoSuchProcess:
@@ -185,6 +189,13 @@ class Inspector:
         if known is None or known.born != entry.born:
             known = self._patients[entry.pid] = _Patient(entry)
         return known
+
+
+def _processes(kernels: Iterable[Kernel]) -> Iterator[tuple[int, int]]:
+    for each in kernels:
+        if each.process is not None and each.process.pid is not None:
+            inside = each.process.kernel_pid if each.is_wrapped else None
+            yield each.process.pid, inside or each.process.pid
 
 
 def _elsewhere(kernel: Kernel) -> Elsewhere:
@@ -212,26 +223,38 @@ class _Patient:
         self._percent: float | None = None
         self._peak = 0
 
-    def look(self, entry: Entry, table: Table, *, full: bool) -> Figures:
-        """Look at it now; raises ``psutil.Error`` where that is not possible."""
-        memory = self._process.memory_info()
-        if not memory.vms:
+    def look(self, entry: Entry, inside: Entry | None, table: Table, *, full: bool) -> Figures:
+        """Look at it now; raises ``psutil.Error`` where that is not possible.
+
+        Args:
+            entry: The process.
+            inside: The process that is the kernel: the same, or one below it if it is a wrapper,
+                and then the figures are those of all of them together.
+            table: What is below it.
+            full: Whether also at what is costly.
+        """
+        if not self._process.memory_info().vms:
             # It is being torn down: what it held is gone, and in a moment it is.
             raise psutil.NoSuchProcess(entry.pid)
+        below = list(table.below(entry.pid))
+        is_wrapper = inside is not None and inside.pid != entry.pid
+        tree = [entry, *below] if is_wrapper else [entry]
+        bodies = list(_bodies(self._process, tree))
+        used = _sum(each.used for each in tree)
         return Figures(
             pid=entry.pid,
-            process_status=entry.status,
+            process_status=entry.status if inside is None else inside.status,
             create_time=self._create_time,
-            cpu_percent=self._busy(entry.used),
-            cpu_seconds=entry.used,
-            memory_rss=memory.rss,
-            memory_vms=memory.vms,
-            memory_peak=self._highest(memory),
-            num_threads=entry.threads,
-            num_fds=self._open_files(),
+            cpu_percent=self._busy(used),
+            cpu_seconds=used,
+            memory_rss=sum(each.memory.rss for each in bodies),
+            memory_vms=sum(each.memory.vms for each in bodies),
+            memory_peak=self._highest(bodies),
+            num_threads=_sum(each.threads for each in tree),
+            num_fds=_sum(_open_files(each.process) for each in bodies),
             cmdline=self._command(),
-            children=_children(table.below(entry.pid)),
-            costly=_costly(self._process) if full else None,
+            children=_children(below),
+            costly=_costly([each.process for each in bodies]) if full else None,
         )
 
     def _busy(self, used: float | None) -> float | None:
@@ -245,28 +268,54 @@ class _Patient:
         self._looked_at, self._used = now, used
         return self._percent
 
-    def _highest(self, memory: Any) -> int | None:
+    def _highest(self, bodies: Iterable[_Body]) -> int | None:
         """Tell the most that it ever held: Linux knows it in a file, Windows beside the rest."""
-        told = high_water(self._process.pid) or getattr(memory, "peak_wset", None)
+        told = _sum(
+            high_water(each.process.pid) or getattr(each.memory, "peak_wset", None)
+            for each in bodies
+        )
         # Linux counts it less exactly than what is held now.
-        self._peak = max(self._peak, told or 0, memory.rss)
+        self._peak = max(self._peak, told or 0, sum(each.memory.rss for each in bodies))
         return self._peak if told else None
-
-    def _open_files(self) -> int | None:
-        with suppress(OSError):
-            # Linux 6.2: the size of this folder is their number; before it is 0.
-            size = Path(f"/proc/{self._process.pid}/fd").stat().st_size
-            if size:
-                return size
-        with suppress(psutil.AccessDenied, AttributeError):  # Windows has none
-            count: int = self._process.num_fds()
-            return count
-        return None
 
     def _command(self) -> tuple[str, ...] | None:
         with suppress(psutil.AccessDenied):
             return tuple(self._process.cmdline())
         return None
+
+
+class _Body(NamedTuple):
+    """A process and what it holds."""
+
+    process: psutil.Process
+    memory: Any
+
+
+def _bodies(first: psutil.Process, tree: Sequence[Entry]) -> Iterator[_Body]:
+    """Look at a process and at those below it, as far as these are still there."""
+    yield _Body(first, first.memory_info())
+    for each in tree[1:]:
+        with suppress(psutil.Error):
+            process = psutil.Process(each.pid)
+            yield _Body(process, process.memory_info())
+
+
+def _sum(numbers: Iterable[N | None]) -> N | None:
+    """Add those that are told; None where none is."""
+    told = [each for each in numbers if each is not None]
+    return sum(told[1:], told[0]) if told else None
+
+
+def _open_files(process: psutil.Process) -> int | None:
+    with suppress(OSError):
+        # Linux 6.2: the size of this folder is their number; before it is 0.
+        size = Path(f"/proc/{process.pid}/fd").stat().st_size
+        if size:
+            return size
+    with suppress(psutil.AccessDenied, AttributeError):  # Windows has none
+        count: int = process.num_fds()
+        return count
+    return None
 
 
 def _children(entries: Iterable[Entry]) -> Children:
@@ -282,15 +331,16 @@ def _held(pid: int) -> int:
     return held
 
 
-def _costly(process: psutil.Process) -> Costly:
-    memory = counters = None
-    with suppress(psutil.AccessDenied):
-        memory = process.memory_full_info()
-    with suppress(psutil.AccessDenied, AttributeError):  # macOS has no counters
-        counters = process.io_counters()
+def _costly(processes: Sequence[psutil.Process]) -> Costly:
+    memory, counters = [], []
+    for process in processes:
+        with suppress(psutil.AccessDenied):
+            memory.append(process.memory_full_info())
+        with suppress(psutil.AccessDenied, AttributeError):  # macOS has no counters
+            counters.append(process.io_counters())
     return Costly(
-        memory_uss=getattr(memory, "uss", None),
-        memory_pss=getattr(memory, "pss", None),
-        read=getattr(counters, "read_bytes", None),
-        written=getattr(counters, "write_bytes", None),
+        memory_uss=_sum(getattr(each, "uss", None) for each in memory),
+        memory_pss=_sum(getattr(each, "pss", None) for each in memory),
+        read=_sum(getattr(each, "read_bytes", None) for each in counters),
+        written=_sum(getattr(each, "write_bytes", None) for each in counters),
     )

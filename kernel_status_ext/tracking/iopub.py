@@ -63,6 +63,12 @@ class Source:
         """Whether it is read no more."""
         return bool(self.socket.closed)
 
+    @property
+    def endpoint(self) -> str:
+        """What the socket is connected to, as zmq writes it."""
+        endpoint = self.socket.getsockopt(zmq.LAST_ENDPOINT)
+        return endpoint.decode() if isinstance(endpoint, bytes) else ""
+
     def readable(self, *_: object) -> None:
         """Have it drained at the next turn."""
         self._reader.ready(self)

@@ -58,6 +58,18 @@ def usage_of(pid: int) -> Usage:
     return Usage(peak or None, times.user + times.system)
 
 
+def usage_of_tree(pid: int) -> Usage:
+    """Read what a living process and all below it have used; nothing where that is not told."""
+    try:
+        below = psutil.Process(pid).children(recursive=True)
+    except (psutil.Error, OSError):
+        return Usage()
+    used = [usage_of(each) for each in (pid, *(child.pid for child in below))]
+    peaks = [each.peak_memory for each in used if each.peak_memory is not None]
+    seconds = [each.cpu_seconds for each in used if each.cpu_seconds is not None]
+    return Usage(sum(peaks) or None, sum(seconds) if seconds else None)
+
+
 def is_stopped(pid: int) -> bool:
     """Tell whether a signal has stopped a process."""
     try:

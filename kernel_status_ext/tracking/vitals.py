@@ -12,9 +12,10 @@ from collections.abc import Callable
 from ..core.causes import signal_of
 from ..core.model import Exit
 from ..core.remains import OutOfMemory, Remains
+from .listener import Listeners
 from .memory import Groups
 from .process import DeathWatch
-from .usage import Usage, is_stopped, usage_of
+from .usage import Usage, is_stopped, usage_of, usage_of_tree
 
 SIGKILL = getattr(signal, "SIGKILL", None)
 
@@ -30,6 +31,7 @@ class Ward:
         """
         self.groups = Groups() if groups is None else groups
         self.patients: dict[int, Vitals] = {}
+        self.listeners = Listeners()
 
 
 class Vitals:
@@ -52,8 +54,13 @@ class Vitals:
         self._watch = watch
         self._told_survived = survived
         self._usage = Usage()
+        self._kernel_pid = pid
         ward.patients[pid] = self
         ward.groups.look(pid)
+
+    def found_kernel(self, pid: int | None) -> None:
+        """Note which process is the kernel, where it is seen: one below this if it is a wrapper."""
+        self._kernel_pid = self._pid if pid is None else pid
 
     def look(self, *, worked: bool = True) -> None:
         """Look at it while it lives.
@@ -64,7 +71,8 @@ class Vitals:
         if self._watch.look() is not None:
             return
         if worked:
-            self._usage = self._usage.later(usage_of(self._pid))
+            look = usage_of if self._kernel_pid == self._pid else usage_of_tree
+            self._usage = self._usage.later(look(self._pid))
         kills = self._ward.groups.look(self._pid)
         if kills:
             for each in {self._pid} | self._ward.groups.neighbours(self._pid):
@@ -73,7 +81,7 @@ class Vitals:
     @property
     def is_stopped(self) -> bool:
         """Whether a signal has stopped it (SIGSTOP, Ctrl-Z)."""
-        return is_stopped(self._pid)
+        return is_stopped(self._kernel_pid)
 
     def survived(self, kills: int) -> None:
         """Take in that others of its group were killed for memory."""

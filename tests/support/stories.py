@@ -32,6 +32,7 @@ STATUS_KEYS = {
         "revision",
         "generation",
         "pid",
+        "kernel_pid",
         "since",
     ),
     *(
